@@ -1,0 +1,26 @@
+//! The pure centre of Countersign: it reads requests, checks credentials and decides.
+//!
+//! Nothing here does I/O, waits, reads a clock or rolls dice: facts, the time and fresh bytes come in as arguments, and a
+//! proof, a decision or a refusal goes out. That is what makes every rule testable to the last corner.
+//!
+//! The modules in reading order:
+
+// Values.
+pub mod code;
+pub mod directory;
+pub mod fresh;
+pub mod id;
+pub mod network;
+pub mod now;
+pub mod path_pattern;
+pub mod principal;
+pub mod secret;
+
+// Deciding.
+pub mod allow_list;
+pub mod refresh;
+pub mod replay;
+pub mod throttle;
+
+// Saying it.
+pub mod audit;
