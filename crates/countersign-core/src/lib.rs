@@ -16,10 +16,17 @@ pub mod path_pattern;
 pub mod principal;
 pub mod secret;
 
+// Reading the request.
+pub mod request_view;
+
+// Checking credentials.
+pub mod verified;
+
 // Deciding.
 pub mod allow_list;
 pub mod refresh;
 pub mod replay;
+pub mod rule;
 pub mod throttle;
 
 // Saying it.
