@@ -1,1 +1,3 @@
-//! countersign
+//! Countersign, the program: configuration, listeners, the data path, the control plane and the command line.
+
+pub mod config;
