@@ -20,6 +20,12 @@ pub mod secret;
 pub mod request_view;
 
 // Checking credentials.
+pub mod access_token;
+pub mod api_key;
+pub mod password;
+pub mod refresh_answer;
+pub mod sealed;
+pub mod signature;
 pub mod verified;
 
 // Deciding.
