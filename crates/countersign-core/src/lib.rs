@@ -10,6 +10,7 @@ pub mod code;
 pub mod directory;
 pub mod fresh;
 pub mod id;
+pub mod nearest;
 pub mod network;
 pub mod now;
 pub mod path_pattern;
