@@ -1,3 +1,4 @@
 //! Countersign, the program: configuration, listeners, the data path, the control plane and the command line.
 
 pub mod config;
+pub mod config_file;
