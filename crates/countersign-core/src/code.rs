@@ -144,6 +144,8 @@ codes! {
     SignatureMalformed "signature_malformed" 401 "The request signature is incomplete or malformed" "Send every field of the signature scheme once, in its documented form.";
     /// The key is unknown or the signature does not match. Both say the same.
     SignatureMismatch "signature_mismatch" 401 "The request signature does not match" "Check the key id, the secret, and each line of the string to sign.";
+    /// The signature does not reach a part of the request that it must reach.
+    SignatureCoverage "signature_coverage" 401 "The signature does not cover enough of the request" "Sign the parts named in detail.";
     /// The timestamp is further in the past than the window.
     TimestampTooOld "timestamp_too_old" 401 "The timestamp is too far in the past" "Set the clock, use Unix seconds, and sign each request just before sending it.";
     /// The timestamp is further in the future than the window.

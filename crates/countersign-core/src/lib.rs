@@ -22,6 +22,12 @@ pub mod presented;
 pub mod request_view;
 
 // Checking credentials.
+pub mod access_token;
+pub mod api_key;
+pub mod password;
+pub mod refresh_answer;
+pub mod sealed;
+pub mod signature;
 pub mod verified;
 
 // Deciding.
