@@ -10,6 +10,7 @@ pub mod code;
 pub mod directory;
 pub mod fresh;
 pub mod id;
+pub mod nearest;
 pub mod network;
 pub mod now;
 pub mod path_pattern;
@@ -20,6 +21,12 @@ pub mod secret;
 pub mod request_view;
 
 // Checking credentials.
+pub mod access_token;
+pub mod api_key;
+pub mod password;
+pub mod refresh_answer;
+pub mod sealed;
+pub mod signature;
 pub mod verified;
 
 // Deciding.

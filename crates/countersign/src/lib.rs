@@ -1,1 +1,4 @@
-//! countersign
+//! Countersign, the program: configuration, listeners, the data path, the control plane and the command line.
+
+pub mod config;
+pub mod config_file;
