@@ -125,7 +125,9 @@ async fn check_signature(
             return Err(Code::CouldNotDecide.into());
         }
     };
+    let secret = good.secret().clone();
     let identity = good.finish(claim)?;
+    worker.uses.borrow_mut().count(secret.as_str(), now);
     let (body, compared) = match body {
         SignedBody::Ready(body) => (body, None),
         SignedBody::Compare { start, body, declared } => {
