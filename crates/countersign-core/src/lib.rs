@@ -17,6 +17,10 @@ pub mod principal;
 pub mod secret;
 
 // Reading the request.
+pub mod forwarded;
+pub mod header_check;
+pub mod host;
+mod path_check;
 pub mod request_view;
 
 // Checking credentials.
