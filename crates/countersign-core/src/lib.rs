@@ -18,6 +18,7 @@ pub mod secret;
 
 // Reading the request.
 pub mod forwarded;
+pub mod head;
 pub mod header_check;
 pub mod host;
 mod path_check;
