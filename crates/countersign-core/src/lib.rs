@@ -17,6 +17,7 @@ pub mod principal;
 pub mod secret;
 
 // Reading the request.
+pub mod connection_headers;
 pub mod forwarded;
 pub mod head;
 pub mod header_check;
