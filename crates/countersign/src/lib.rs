@@ -1,4 +1,6 @@
 //! Countersign, the program: configuration, listeners, the data path, the control plane and the command line.
 
 pub mod config;
+pub mod config_check;
+pub mod config_error;
 pub mod config_file;
