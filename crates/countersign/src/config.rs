@@ -313,8 +313,8 @@ pub struct RouteConfig {
 pub enum RouteAction {
     /// It is forwarded when the rule holds.
     Forward {
-        /// The rule's text.
-        rule: String,
+        /// What it must show.
+        rule: countersign_core::rule::Rule,
         /// To where.
         upstream: UpstreamName,
     },

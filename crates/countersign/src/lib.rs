@@ -5,6 +5,9 @@
 // Seams and settings.
 pub mod ambient;
 pub mod config;
+pub mod config_check;
+pub mod config_error;
+pub mod config_file;
 
 // The data path.
 pub mod authenticate;
