@@ -15,6 +15,7 @@ pub mod body;
 pub mod connection;
 pub mod control_bridge;
 pub mod edge_proxy;
+pub mod head_gate;
 pub mod listen;
 pub mod problem;
 pub mod reserved;
