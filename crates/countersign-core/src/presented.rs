@@ -8,7 +8,48 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
 use crate::code::{Code, Refusal};
-use crate::rule::Kind;
+use crate::request_view::RequestView;
+use crate::rule::{Kind, Rule};
+use crate::signature::{Fields, Profile};
+
+/// The credentials that a request shows, each in its documented form. `'r` is the request's, `'p` the profiles'.
+#[derive(Default)]
+pub struct Presented<'r, 'p> {
+    /// The access token.
+    pub bearer: Option<&'r str>,
+    /// The API key.
+    pub api_key: Option<&'r str>,
+    /// The signature, and the scheme that it is in.
+    pub signature: Option<(&'p Profile, Fields<'r>)>,
+}
+
+/// Finds the credentials of the kinds that `rule` names. Of `profiles`, only those that the rule names are tried.
+///
+/// # Errors
+/// When a credential is malformed, or there are two of one kind: what is presented and bad is refused, even where another
+/// alternative of the rule would hold.
+pub fn find<'r, 'p>(view: &RequestView<'r>, rule: &Rule, profiles: &'p [Profile]) -> Result<Presented<'r, 'p>, Refusal> {
+    let mut presented = Presented::default();
+    let kinds = rule.kinds();
+    if kinds.contains(Kind::Jwt) {
+        presented.bearer = bearer(view.headers())?;
+    }
+    if kinds.contains(Kind::ApiKey) {
+        presented.api_key = api_key(view.headers())?;
+    }
+    for named in rule.profiles() {
+        let Some(profile) = profiles.iter().find(|profile| *profile.name() == named.name) else {
+            // `check` does not let such a rule through. Without its profile a signature cannot be judged, so it is not skipped.
+            return Err(Code::CouldNotDecide.into());
+        };
+        if let Some(fields) = profile.find_fields(view)?
+            && presented.signature.replace((profile, fields)).is_some()
+        {
+            return Err(ambiguous("signatures of two schemes"));
+        }
+    }
+    Ok(presented)
+}
 
 /// Where API keys are shown, besides `Authorization: ApiKey`.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -72,4 +113,102 @@ fn token68(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().rposition(|byte| *byte != b'=')?;
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
     bytes.get(..=end)?.iter().all(allowed).then(|| std::str::from_utf8(bytes).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(lines: &[(&str, &[u8])]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_strictly() {
+        for (value, expected) in [
+            ("Bearer abc.DEF-_~+/==", Some(Ok("abc.DEF-_~+/=="))),
+            ("bEARER abc", Some(Ok("abc"))),
+            ("Basic abc", None),
+            ("Bearertoken abc", None),
+            ("ApiKey abc", None),
+            ("Bearer", Some(Err(Code::InvalidToken))),
+            ("Bearer ", Some(Err(Code::InvalidToken))),
+            ("Bearer  abc", Some(Err(Code::InvalidToken))),
+            ("Bearer\tabc", Some(Err(Code::InvalidToken))),
+            ("Bearer abc ", Some(Err(Code::InvalidToken))),
+            ("Bearer a b", Some(Err(Code::InvalidToken))),
+            ("Bearer a, Bearer b", Some(Err(Code::InvalidToken))),
+            ("Bearer,abc", Some(Err(Code::InvalidToken))),
+            ("Bearer ===", Some(Err(Code::InvalidToken))),
+            ("Bearer a=b", Some(Err(Code::InvalidToken))),
+            ("Bearer \u{e9}", Some(Err(Code::InvalidToken))),
+        ] {
+            let map = headers(&[("authorization", value.as_bytes())]);
+            let found = bearer(&map).map_err(|refusal| refusal.code).transpose();
+            assert_eq!(found, expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn an_api_key_has_two_places_and_stands_in_one() {
+        let found = |lines: &[(&str, &[u8])]| api_key(&headers(lines)).map(|key| key.map(str::to_owned)).map_err(|refusal| refusal.code);
+        assert_eq!(found(&[("x-api-key", b"csk_1")]), Ok(Some("csk_1".to_owned())));
+        assert_eq!(found(&[("authorization", b"apikey csk_1")]), Ok(Some("csk_1".to_owned())));
+        assert_eq!(found(&[("authorization", b"Bearer x"), ("x-api-key", b"csk_1")]), Ok(Some("csk_1".to_owned())));
+        assert_eq!(found(&[]), Ok(None));
+        let twice = Err(Code::AmbiguousCredentials);
+        assert_eq!(found(&[("x-api-key", b"csk_1"), ("x-api-key", b"csk_1")]), twice);
+        assert_eq!(found(&[("x-api-key", b"csk_1"), ("authorization", b"ApiKey csk_1")]), twice);
+        assert_eq!(found(&[("authorization", b"ApiKey a"), ("authorization", b"Bearer b")]), twice);
+        for bad in [&b""[..], b"a b", b"a,b", b"\xff"] {
+            assert_eq!(found(&[("x-api-key", bad)]), Err(Code::InvalidApiKey), "{bad:?}");
+        }
+    }
+
+    fn kinds_found(rule: &str, uri: &str, lines: &[(&str, &[u8])]) -> Result<[bool; 3], Code> {
+        let request = http::Request::builder().uri(uri).header("host", "api.example.com");
+        let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let view = RequestView::judge(&parts, &crate::decide::tests::connection("192.0.2.1")).unwrap();
+        let profiles = [Profile::native()];
+        let found = find(&view, &rule.parse().unwrap(), &profiles).map_err(|refusal| refusal.code)?;
+        Ok([found.bearer.is_some(), found.api_key.is_some(), found.signature.is_some()])
+    }
+
+    #[test]
+    fn only_the_kinds_that_the_rule_names_are_looked_at() {
+        let mac = format!("v3={}", "0".repeat(64));
+        let all = [
+            ("authorization", &b"Bearer abc"[..]),
+            ("x-api-key", b"csk_1"),
+            ("x-key-id", b"ck_1"),
+            ("x-timestamp", b"1764000000"),
+            ("x-nonce", b"0123456789abcdef"),
+            ("x-signature", mac.as_bytes()),
+        ];
+        assert_eq!(kinds_found("anyone", "/", &all), Ok([false, false, false]));
+        assert_eq!(kinds_found("from(a)", "/", &all), Ok([false, false, false]));
+        assert_eq!(kinds_found("jwt", "/", &all), Ok([true, false, false]));
+        assert_eq!(kinds_found("hmac or api_key and from(a)", "/", &all), Ok([false, true, true]));
+        assert_eq!(kinds_found("anyone or jwt", "/", &all), Ok([true, false, false]));
+        // Malformed, but nobody asked.
+        assert_eq!(kinds_found("hmac", "/", &[("authorization", b"Bearer a b")]), Ok([false, false, false]));
+    }
+
+    #[test]
+    fn a_malformed_credential_is_refused_where_another_would_do() {
+        assert_eq!(kinds_found("jwt or from(a)", "/", &[("authorization", b"Bearer a b")]), Err(Code::InvalidToken));
+        assert_eq!(kinds_found("hmac or anyone", "/", &[("x-signature", b"v3=")]), Err(Code::SignatureMalformed));
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_not_one() {
+        assert_eq!(kinds_found("jwt", "/?access_token=abc&api_key=csk_1", &[]), Ok([false, false, false]));
+    }
+
+    #[test]
+    fn a_rule_whose_profile_is_gone_lets_nothing_through() {
+        assert_eq!(kinds_found("hmac(stripe) or anyone", "/", &[]), Err(Code::CouldNotDecide));
+    }
 }
