@@ -84,13 +84,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl Publisher {
     /// A publisher for `live`. Nothing is read yet: see [`Publisher::publish`] with [`Parts::ALL`].
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>, master: Arc<MasterKey>, tokens: Tokens, live: Arc<ArcSwap<Snapshot>>) -> Self {
+        let token_keys = TokenKeys::none(&tokens);
         Self(Arc::new(Inner {
             store,
             clock,
             master,
             tokens,
             live,
-            token_keys: ArcSwap::from_pointee(TokenKeys::none()),
+            token_keys: ArcSwap::from_pointee(token_keys),
             wanted: Mutex::new(Parts::NONE),
             turn: tokio::sync::Mutex::new(()),
             retrying: AtomicBool::new(false),
