@@ -61,7 +61,7 @@ pub fn start(socket: TcpListener, listener: &Listener, shared: &Shared, entropy:
     for number in 0..shared.config.threads.get() {
         let (arrivals, inbox) = mpsc::unbounded_channel();
         let open = Arc::new(AtomicUsize::new(0));
-        let (seed, key) = (entropy.fresh::<10>()?, entropy.fresh::<32>()?);
+        let (seed, key) = (entropy.fresh::<10>().map_err(io::Error::other)?, entropy.fresh::<32>().map_err(io::Error::other)?);
         let task = DataThread { shared: shared.clone(), listener: listener.clone(), open: Arc::clone(&open), inbox, stage: stage.clone() };
         handles.push(std::thread::Builder::new().name(format!("data-{number}")).spawn(move || task.run(seed, key))?);
         threads.push(Thread { arrivals, open });
@@ -79,7 +79,7 @@ pub fn start(socket: TcpListener, listener: &Listener, shared: &Shared, entropy:
 fn accept(socket: TcpListener, threads: &[Thread], most: usize, mut stage: watch::Receiver<Stage>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let socket = AsyncFd::new(socket)?;
+        let socket = AsyncFd::register(socket).map_err(io::Error::from)?;
         loop {
             let ready = tokio::select! {
                 ready = socket.readable() => ready,
