@@ -19,6 +19,12 @@ pub mod secret;
 
 // Reading the request.
 pub mod presented;
+pub mod connection_headers;
+pub mod forwarded;
+pub mod head;
+pub mod header_check;
+pub mod host;
+mod path_check;
 pub mod request_view;
 
 // Checking credentials.
