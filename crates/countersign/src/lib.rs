@@ -4,3 +4,4 @@ pub mod config;
 pub mod config_check;
 pub mod config_error;
 pub mod config_file;
+pub mod init;
