@@ -55,13 +55,19 @@ pub struct Fields<'r> {
     mac: Mac,
 }
 
-/// A MAC as bytes, however it was written.
-#[derive(Debug, Clone, Copy)]
+/// A MAC as bytes, however it was written. Not printed: with its request it is a credential.
+#[derive(Clone, Copy)]
 struct Mac([u8; 64], usize);
 
 impl Mac {
     fn bytes(&self) -> &[u8] {
         self.0.get(..self.1).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mac(..)")
     }
 }
 
@@ -302,9 +308,14 @@ impl Profile {
                 }
             }
             MacEncoding::Base64 => {
-                let length = STANDARD.decode_slice(written, &mut mac.0).ok()?;
+                // Room for two bytes more, because the decoder asks for room for whole groups.
+                let mut room = [0; 66];
+                let length = STANDARD.decode_slice(written, &mut room).ok()?;
                 if length != mac.1 {
                     return None;
+                }
+                for (to, from) in mac.0.iter_mut().zip(room) {
+                    *to = from;
                 }
             }
         }

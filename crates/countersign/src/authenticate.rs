@@ -12,7 +12,8 @@ use countersign_core::routes::Route;
 use countersign_core::rule::Rule;
 use countersign_core::signature::{self, BodyDigest, Fields, Profile};
 use countersign_core::verified::{Identity, Verified};
-use countersign_core::{access_token, api_key};
+use countersign_core::access_token;
+use countersign_core::api_key::{self, ShownApiKey};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
@@ -50,7 +51,8 @@ pub async fn run(worker: &Worker, snapshot: &Snapshot, route: &Route, rule: &Rul
         evidence.add(check_token(worker, snapshot, token, now)?);
     }
     if let Some(shown) = presented.api_key {
-        evidence.add(api_key::verify(shown, snapshot.keys.find_api_key(shown), now)?);
+        let shown = ShownApiKey::parse(shown)?;
+        evidence.add(api_key::verify(&shown, snapshot.keys.find_api_key(shown.hash()), now)?);
     }
     let (body, compared) = match presented.signature {
         Some((profile, fields)) => {
@@ -75,7 +77,7 @@ fn check_token(worker: &Worker, snapshot: &Snapshot, token: &str, now: UnixMilli
     let verified = match memory.find(name, &snapshot.tokens, now) {
         Some(verified) => verified,
         None => {
-            let verified = access_token::verify(token, &snapshot.tokens, now)?;
+            let verified = access_token::verify(token, &snapshot.tokens.ring, &snapshot.tokens.expected, now)?;
             memory.remember(name, &snapshot.tokens, &verified);
             verified
         }
@@ -104,7 +106,9 @@ async fn check_signature(
     body: Incoming,
 ) -> Result<Signed, Refusal> {
     let replay = &worker.shared.replay;
-    signature::check_uncovered(view, &route.allow_uncovered)?;
+    if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
+        return Err(Refusal::with(Code::UncoveredHeader, name));
+    }
     profile.check_time(fields, worker.now(), replay.fence())?;
     let key = snapshot.keys.find_signing_key(fields.key_id());
     if key.is_none() && !body.is_end_stream() {
@@ -113,7 +117,7 @@ async fn check_signature(
     }
     let (digest, body) = read_signed_body(worker, view, body).await?;
     let now = worker.now();
-    let good = profile.verify(fields, view, &digest, key, now)?;
+    let good = profile.verify(fields, view, digest, key, now)?;
     let claim = match replay.claim(good.claim(), now).await {
         Ok(claim) => claim,
         Err(unavailable) => {
@@ -121,7 +125,9 @@ async fn check_signature(
             return Err(Code::CouldNotDecide.into());
         }
     };
+    let secret = good.secret().clone();
     let identity = good.finish(claim)?;
+    worker.uses.borrow_mut().count(secret.as_str(), now);
     let (body, compared) = match body {
         SignedBody::Ready(body) => (body, None),
         SignedBody::Compare { start, body, declared } => {
@@ -143,32 +149,39 @@ enum SignedBody {
 async fn read_signed_body(worker: &Worker, view: &RequestView<'_>, mut body: Incoming) -> Result<(BodyDigest, SignedBody), Refusal> {
     let declared = signature::declared_digest(view.headers())?;
     if body.is_end_stream() {
-        let digest = BodyDigest::of_nothing();
-        return match declared {
-            Some(declared) if !digest.is(&declared) => Err(Code::BodyDigestMismatch.into()),
-            _ => Ok((digest, SignedBody::Ready(ForwardBody::Empty))),
-        };
+        hold_to(BodyDigest::Empty, declared)?;
+        return Ok((BodyDigest::Empty, SignedBody::Ready(ForwardBody::Empty)));
     }
     let limit = worker.shared.config.limits.signed_body_bytes;
     let known = body.size_hint().exact();
     if let (Some(declared), Some(length)) = (declared, known)
         && length > limit
     {
-        return Ok((BodyDigest::sha256(declared), SignedBody::Compare { start: None, body, declared }));
+        return Ok((BodyDigest::Sha256(declared), SignedBody::Compare { start: None, body, declared }));
     }
     if known.is_some_and(|length| length > worker.shared.spool.per_request.max(limit)) {
         return Err(Code::BodyDigestRequired.into());
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    match (read_ahead(&mut body, limit, &worker.shared.body_budget).await?, declared) {
-        (ReadAhead::Whole(_, digest), Some(declared)) if !BodyDigest::sha256(digest).is(&declared) => Err(Code::BodyDigestMismatch.into()),
-        (ReadAhead::Whole(buffered, digest), _) => Ok((BodyDigest::sha256(digest), SignedBody::Ready(ForwardBody::Buffered(Some(buffered))))),
-        (ReadAhead::More(start, hasher), Some(declared)) => {
-            Ok((BodyDigest::sha256(declared), SignedBody::Compare { start: Some((start, hasher)), body, declared }))
+    match read_ahead(&mut body, limit, &worker.shared.body_budget).await? {
+        ReadAhead::Whole(buffered, digest) => {
+            hold_to(digest, declared)?;
+            Ok((digest, SignedBody::Ready(ForwardBody::Buffered(Some(buffered)))))
         }
-        (ReadAhead::More(start, hasher), None) => {
-            let (spooled, digest) = worker.shared.spool.fill(start, hasher, &mut body).await?;
-            Ok((BodyDigest::sha256(digest), SignedBody::Ready(ForwardBody::Spooled(spooled.into_body()))))
-        }
+        ReadAhead::More(start, hasher) => match declared {
+            Some(declared) => Ok((BodyDigest::Sha256(declared), SignedBody::Compare { start: Some((start, hasher)), body, declared })),
+            None => {
+                let (spooled, digest) = worker.shared.spool.fill(start, hasher, &mut body).await?;
+                Ok((digest, SignedBody::Ready(ForwardBody::Spooled(spooled.into_body()))))
+            }
+        },
+    }
+}
+
+/// A digest that is declared is held to, also when the body is read whole (RFC 9530 section 2).
+fn hold_to(digest: BodyDigest, declared: Option<[u8; 32]>) -> Result<(), Refusal> {
+    match declared {
+        Some(declared) if declared != digest.sha256() => Err(Code::BodyDigestMismatch.into()),
+        _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use countersign_core::code::{Code, Refusal};
-use countersign_core::signature::BodyHasher;
+use countersign_core::signature::{BodyDigest, BodyHasher};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -144,7 +144,7 @@ pub struct Buffered {
 /// What reading ahead came to.
 pub enum ReadAhead {
     /// All of it, and its SHA-256.
-    Whole(Buffered, [u8; 32]),
+    Whole(Buffered, BodyDigest),
     /// More than the limit: what was read so far, hashed so far.
     More(Buffered, BodyHasher),
 }
@@ -242,14 +242,12 @@ impl CheckedBody {
                     return Poll::Ready(Some(Err(refusal)));
                 }
                 None => {
-                    let digest = self.hasher.take().map(BodyHasher::finish);
-                    if digest.is_some_and(|digest| countersign_core::secret::same_bytes(&digest, &self.declared)) {
-                        self.tell(Ok(()));
-                        return Poll::Ready(self.held.take().map(Ok));
-                    }
-                    let refusal = Refusal::from(Code::BodyDigestMismatch);
-                    self.tell(Err(refusal.clone()));
-                    return Poll::Ready(Some(Err(refusal)));
+                    let compared = self.hasher.take().map_or(Ok(()), |hasher| hasher.check(&self.declared));
+                    self.tell(compared.clone());
+                    return Poll::Ready(match compared {
+                        Ok(()) => self.held.take().map(Ok),
+                        Err(refusal) => Some(Err(refusal)),
+                    });
                 }
             }
         }

@@ -40,7 +40,7 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
         }
     }
     let mut digest = String::with_capacity(64);
-    push_hex(&mut digest, &hasher.finish());
+    push_hex(&mut digest, &hasher.finish().sha256());
     let headers: serde_json::Map<String, serde_json::Value> = head
         .headers
         .keys()

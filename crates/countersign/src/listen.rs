@@ -144,6 +144,7 @@ impl DataThread {
                 },
                 _ = sweep.tick() => {
                     connections.sweep();
+                    worker.uses.borrow_mut().hand_over();
                     worker.upstreams.values().for_each(|upstream| upstream.sweep());
                 }
                 Ok(()) = self.stage.changed() => connections.sweep(),

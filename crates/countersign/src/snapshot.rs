@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use countersign_core::access_token::TokenVerifier;
+use countersign_core::access_token::{Expected, TokenRing};
 use countersign_core::allow_list::AllowLists;
 use countersign_core::api_key::LiveApiKey;
 use countersign_core::directory::{AdminKey, Directory};
-use countersign_core::id::{ClientId, KeyId, Revision, SessionId};
+use countersign_core::id::{KeyId, Revision, SecretId, SessionId};
 use countersign_core::identity_headers::IdentityHeaderNames;
 use countersign_core::routes::RouteTable;
 use countersign_core::sealed::{CannotOpen, MasterKey};
-use countersign_core::secret::CredentialHash;
+use countersign_core::secret::{CredentialHash, SecretText};
 use countersign_core::signature::{LiveKey, LiveSecret, Profile};
 
 /// What decisions are made by. Its parts are shared between snapshots, so that a change costs what it changes.
@@ -30,13 +30,19 @@ pub struct Snapshot {
     /// The keys of clients and admins.
     pub keys: Arc<LiveKeys>,
     /// What access tokens are verified with.
-    pub tokens: Arc<TokenRing>,
+    pub tokens: Arc<TokenTrust>,
     /// Sessions that were ended while their access tokens could still be shown.
     pub ended: Arc<HashSet<SessionId>>,
 }
 
-/// The keys, issuer and audience of access tokens. A new one whenever any of them changes.
-pub type TokenRing = TokenVerifier;
+/// Which access tokens are taken. A new one whenever a key, the issuer or the audience changes: what was verified under an
+/// older one is forgotten.
+pub struct TokenTrust {
+    /// The keys.
+    pub ring: TokenRing,
+    /// The issuer and the audience.
+    pub expected: Expected,
+}
 
 /// Keys that are known, ready to verify with.
 #[derive(Default)]
@@ -47,26 +53,39 @@ pub struct LiveKeys {
 }
 
 impl LiveKeys {
-    /// Decrypts the secrets of a directory. Keys that are disabled, or whose client is, are left out.
+    /// Decrypts the secrets of a directory. Keys that are disabled, or whose client is, or whose profile is not among
+    /// `profiles`, are left out.
     ///
     /// # Errors
     /// When a secret cannot be decrypted: the master key is not the one it was sealed with.
-    pub fn build(directory: Directory, master: &MasterKey) -> Result<Self, CannotOpen> {
-        let clients: HashMap<ClientId, _> =
-            directory.clients.into_iter().filter(|client| client.enabled).map(|client| (client.id.clone(), client)).collect();
+    pub fn build(directory: Directory, master: &MasterKey, profiles: &[Profile]) -> Result<Self, BadDirectory> {
+        let clients: HashMap<_, _> = directory
+            .clients
+            .into_iter()
+            .filter(|client| client.enabled)
+            .map(|client| (client.id.clone(), (Arc::new(client.principal()), Arc::new(client.scopes))))
+            .collect();
         let mut live = Self::default();
         for key in directory.signing_keys.into_iter().filter(|key| key.enabled) {
-            let Some(client) = clients.get(&key.client) else { continue };
-            let secrets = key
-                .secrets
-                .iter()
-                .map(|secret| Ok(LiveSecret::new(secret.id.clone(), &master.open(&secret.sealed, secret.id.as_str())?, secret.ends)))
-                .collect::<Result<_, CannotOpen>>()?;
-            live.signing.insert(key.id.clone(), LiveKey::new(key.id, key.profile, client, secrets));
+            let Some((principal, scopes)) = clients.get(&key.client) else { continue };
+            let Some(profile) = profiles.iter().find(|profile| *profile.name() == key.profile) else {
+                tracing::warn!(key = %key.id, profile = %key.profile, "a signing key is for a profile that is not there");
+                continue;
+            };
+            let mut secrets = Vec::with_capacity(key.secrets.len());
+            for secret in key.secrets {
+                let opened = master.open(&secret.sealed, secret.id.as_str())?;
+                let text = String::from_utf8(opened.expose().to_vec()).map_err(|_not_text| BadDirectory::Secret(secret.id.clone()))?;
+                let made = LiveSecret::new(profile, secret.id.clone(), &SecretText::new(text), secret.ends);
+                secrets.push(made.map_err(|_too_short| BadDirectory::Secret(secret.id))?);
+            }
+            let live_key = LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets);
+            live.signing.insert(key.id, live_key);
         }
         for key in directory.api_keys.into_iter().filter(|key| key.enabled) {
-            let Some(client) = clients.get(&key.client) else { continue };
-            live.api.insert(key.hash, LiveApiKey::new(&key, client));
+            let Some((principal, scopes)) = clients.get(&key.client) else { continue };
+            let live_key = LiveApiKey::new(&key.id, key.hash, Arc::clone(principal), Arc::clone(scopes), key.expires);
+            live.api.insert(key.hash, live_key);
         }
         live.admin = directory.admin_keys.into_iter().filter(|key| key.enabled).map(|key| (key.hash, key)).collect();
         Ok(live)
@@ -77,13 +96,24 @@ impl LiveKeys {
         self.signing.get(id)
     }
 
-    /// An API key as it is shown.
-    pub fn find_api_key(&self, shown: &str) -> Option<&LiveApiKey> {
-        self.api.get(&CredentialHash::of(shown))
+    /// An API key by the hash of what was shown.
+    pub fn find_api_key(&self, hash: &CredentialHash) -> Option<&LiveApiKey> {
+        self.api.get(hash)
     }
 
-    /// An admin key as it is shown. Whether it has expired is for the caller to see.
-    pub fn find_admin_key(&self, shown: &str) -> Option<&AdminKey> {
-        self.admin.get(&CredentialHash::of(shown))
+    /// An admin key by the hash of what was shown. Whether it has expired is for the caller to see.
+    pub fn find_admin_key(&self, hash: &CredentialHash) -> Option<&AdminKey> {
+        self.admin.get(hash)
     }
+}
+
+/// A directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadDirectory {
+    /// A secret does not decrypt.
+    #[error("{0}; is the master key the one that the data was made with?")]
+    Sealed(#[from] CannotOpen),
+    /// A secret is not one that its profile takes.
+    #[error("the secret {0} cannot be used with its profile")]
+    Secret(SecretId),
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use countersign_core::code::{Code, Refusal};
-use countersign_core::signature::BodyHasher;
+use countersign_core::signature::{BodyDigest, BodyHasher};
 use hyper::body::Incoming;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
@@ -46,7 +46,7 @@ impl Spool {
     ///
     /// # Errors
     /// `BodyDigestRequired` when it is larger than a spooled body may be; `BodyBuffersFull`, `BadBody`, `CouldNotDecide`.
-    pub async fn fill(&self, start: Buffered, mut hasher: BodyHasher, body: &mut Incoming) -> Result<(Spooled, [u8; 32]), Refusal> {
+    pub async fn fill(&self, start: Buffered, mut hasher: BodyHasher, body: &mut Incoming) -> Result<(Spooled, BodyDigest), Refusal> {
         let mut share = Share::none(&self.total);
         let (pieces, inbox) = mpsc::channel::<Bytes>(4);
         let (done, file) = oneshot::channel();

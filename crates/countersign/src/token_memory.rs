@@ -8,7 +8,7 @@ use countersign_core::now::UnixMillis;
 use countersign_core::verified::{Identity, Verified};
 use quick_cache::unsync::Cache;
 
-use crate::snapshot::TokenRing;
+use crate::snapshot::TokenTrust;
 
 /// Verified tokens of one data thread: bounded, least valuable out first.
 pub struct TokenMemory {
@@ -19,7 +19,7 @@ pub struct TokenMemory {
 struct Remembered {
     identity: Verified<Identity>,
     /// The keys, issuer and audience under which it was verified: a token is never remembered across them.
-    ring: Arc<TokenRing>,
+    trust: Arc<TokenTrust>,
 }
 
 /// A token's name in the memory.
@@ -42,15 +42,15 @@ impl TokenMemory {
         TokenName(name)
     }
 
-    /// What the token says, if it was verified under the same ring and has not expired.
-    pub fn find(&self, name: TokenName, ring: &Arc<TokenRing>, now: UnixMillis) -> Option<Verified<Identity>> {
+    /// What the token says, if it was verified under the same trust and has not expired.
+    pub fn find(&self, name: TokenName, trust: &Arc<TokenTrust>, now: UnixMillis) -> Option<Verified<Identity>> {
         let remembered = self.verified.get(&name.0)?;
-        let current = Arc::ptr_eq(&remembered.ring, ring) && remembered.identity.get().expires.is_some_and(|expires| now < expires);
+        let current = Arc::ptr_eq(&remembered.trust, trust) && remembered.identity.get().expires.is_some_and(|expires| now < expires);
         current.then(|| remembered.identity.clone())
     }
 
     /// Remembers a token.
-    pub fn remember(&mut self, name: TokenName, ring: &Arc<TokenRing>, identity: &Verified<Identity>) {
-        self.verified.insert(name.0, Remembered { identity: identity.clone(), ring: Arc::clone(ring) });
+    pub fn remember(&mut self, name: TokenName, trust: &Arc<TokenTrust>, identity: &Verified<Identity>) {
+        self.verified.insert(name.0, Remembered { identity: identity.clone(), trust: Arc::clone(trust) });
     }
 }

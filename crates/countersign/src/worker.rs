@@ -11,7 +11,8 @@ use arc_swap::ArcSwap;
 use countersign_core::fresh::Fresh;
 use countersign_core::id::{RequestId, UpstreamName};
 use countersign_core::now::UnixMillis;
-use countersign_store::SharedReplay;
+use countersign_store::{SharedReplay, Use};
+use tokio::sync::mpsc;
 
 use crate::ambient::Clock;
 use crate::body::Budget;
@@ -21,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::token_memory::TokenMemory;
 use crate::upstream::Upstream;
+use crate::use_tally::UseTally;
 
 /// How many verified tokens a data thread remembers; about 500 bytes each.
 const REMEMBERED_TOKENS: usize = 16_384;
@@ -42,6 +44,8 @@ pub struct Shared {
     pub body_budget: Arc<Budget>,
     /// Files for bodies that are too large for memory.
     pub spool: Spool,
+    /// Where counts of uses go.
+    pub uses: mpsc::Sender<Vec<Use>>,
 }
 
 /// One data thread.
@@ -54,6 +58,8 @@ pub struct Worker {
     pub upstreams: HashMap<UpstreamName, Rc<Upstream>>,
     /// How many connections this thread has; the acceptor gives the next one to the thread with the fewest.
     pub open: Arc<AtomicUsize>,
+    /// What was used since the control side was last told.
+    pub uses: RefCell<UseTally>,
     snapshot: RefCell<Held>,
     next_request: Cell<u128>,
 }
@@ -71,8 +77,9 @@ impl Worker {
         let held = Rc::new(Arc::clone(cache.load()));
         let upstreams = shared.config.upstreams.iter().map(|(name, upstream)| (name.clone(), Upstream::new(upstream.clone()))).collect();
         let tokens = RefCell::new(TokenMemory::new(REMEMBERED_TOKENS, token_key));
+        let uses = RefCell::new(UseTally::new(shared.uses.clone()));
         let start = seed.take().into_iter().fold(0, |id, byte| id << 8 | u128::from(byte));
-        Rc::new(Self { shared, tokens, upstreams, open, snapshot: RefCell::new(Held { cache, held }), next_request: Cell::new(start) })
+        Rc::new(Self { shared, tokens, upstreams, open, uses, snapshot: RefCell::new(Held { cache, held }), next_request: Cell::new(start) })
     }
 
     /// The rules in force now. One request is decided under one of these.

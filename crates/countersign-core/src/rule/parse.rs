@@ -23,7 +23,14 @@ pub(super) fn parse(text: &str) -> Result<Rule, BadRule> {
             },
         ));
     }
-    let mut rule = Rule { text: text.trim().into(), any_of: Vec::new(), kinds: Kinds::NONE, profiles: Vec::new(), lists: Vec::new() };
+    let mut rule = Rule {
+        text: text.trim().into(),
+        any_of: Vec::new(),
+        kinds: Kinds::NONE,
+        profiles: Vec::new(),
+        lists: Vec::new(),
+        scopes_to_ask: None,
+    };
     // Names are noted from the text, not from the alternatives: a kind that is named is looked at, whatever it is worth.
     for atom in &parser.atoms {
         match &atom.what {
@@ -42,6 +49,8 @@ pub(super) fn parse(text: &str) -> Result<Rule, BadRule> {
             rule.any_of.push(conjunction);
         }
     }
+    let asking = rule.any_of.iter().find(|all| all.kinds.contains(Kind::Jwt) && !all.scopes.is_empty());
+    rule.scopes_to_ask = asking.map(|all| all.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ").into());
     Ok(rule)
 }
 
