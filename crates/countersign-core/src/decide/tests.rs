@@ -183,7 +183,7 @@ fn the_decision_table_is_as_reviewed() {
             }
             table.push('\n');
             for (outcome, places) in row {
-                let _ = writeln!(table, "        {:<24} {outcome}", places.join(", "));
+                let _ = writeln!(table, "        {:<31} {outcome}", places.join(", "));
             }
         }
         table.push('\n');
