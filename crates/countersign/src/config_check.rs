@@ -143,7 +143,19 @@ impl Reading<'_> {
         let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
         let log = file.log.format.as_ref().and_then(|format| self.one_of(format, &formats)).unwrap_or_default();
         let listeners = vec![listener?];
-        Some(Config { listeners, admin: admin?, data, master_key, threads, limits, upstreams, routes: routes?, tokens, identity_headers, log })
+        Some(Config {
+            listeners,
+            admin: admin?,
+            data,
+            master_key,
+            threads,
+            limits,
+            upstreams,
+            routes: routes?,
+            tokens,
+            identity_headers,
+            log,
+        })
     }
 
     fn master_key(&mut self, file: &ConfigFile, surroundings: &Surroundings, data: &Path) -> MasterKeySource {
@@ -159,7 +171,10 @@ impl Reading<'_> {
         }
         if sources.len() > 1 {
             let names: Vec<_> = sources.iter().map(|(name, _)| *name).collect();
-            let finding = Finding::error(file.master_key_file.as_ref().map(Spanned::span), format!("the master key is given more than once: by {}", names.join(" and by ")));
+            let finding = Finding::error(
+                file.master_key_file.as_ref().map(Spanned::span),
+                format!("the master key is given more than once: by {}", names.join(" and by ")),
+            );
             self.findings.push(finding.help("keep one of them: with the wrong key no stored secret can be read"));
         }
         sources.into_iter().next().map_or_else(|| MasterKeySource::Generated(data.join("master.key")), |(_, source)| source)
@@ -168,7 +183,11 @@ impl Reading<'_> {
     fn only_listener(&mut self, tables: &[Spanned<ListenerTable>]) -> Option<Listener> {
         let listeners: Vec<_> = tables.iter().map(|table| self.listener(table.get_ref())).collect();
         if let Some(second) = tables.get(1) {
-            self.error(second.span(), "there is more than one [[listener]]", "this version takes one: put the addresses behind one listener");
+            self.error(
+                second.span(),
+                "there is more than one [[listener]]",
+                "this version takes one: put the addresses behind one listener",
+            );
         } else if tables.is_empty() {
             let finding = Finding::error(None, "there is no [[listener]]");
             self.findings.push(finding.help("add:\n\n    [[listener]]\n    address = \"127.0.0.1:8080\"\n"));
@@ -216,7 +235,11 @@ impl Reading<'_> {
             }
             Ok(network) => Some(network),
             Err(bad) => {
-                self.error(text.span(), bad.to_string(), "a network is written 10.0.0.0/8 or 2001:db8::/32, a single address without a slash");
+                self.error(
+                    text.span(),
+                    bad.to_string(),
+                    "a network is written 10.0.0.0/8 or 2001:db8::/32, a single address without a slash",
+                );
                 None
             }
         }
@@ -259,7 +282,8 @@ impl Reading<'_> {
             && address.port() == listener.address.port()
             && (address.ip() == listener.address.ip() || address.ip().is_unspecified() || listener.address.ip().is_unspecified())
         {
-            let finding = Finding::error(span, format!("the admin API and the listener want the same port: {address} and {}", listener.address));
+            let finding =
+                Finding::error(span, format!("the admin API and the listener want the same port: {address} and {}", listener.address));
             self.findings.push(finding.help("give the admin API a port of its own: it does not exist on the public listener"));
         }
         Some(Admin { address, socket })
@@ -287,8 +311,22 @@ impl Reading<'_> {
             hashing_queue: self.count(table.hashing_queue.as_ref(), 0..=100_000, usual.hashing_queue),
         };
         let pairs = [
-            ("signed_body_bytes", &table.signed_body_bytes, limits.signed_body_bytes, "body_budget_bytes", &table.body_budget_bytes, limits.body_budget_bytes),
-            ("spool_bytes", &table.spool_bytes, limits.spool_bytes, "spool_total_bytes", &table.spool_total_bytes, limits.spool_total_bytes),
+            (
+                "signed_body_bytes",
+                &table.signed_body_bytes,
+                limits.signed_body_bytes,
+                "body_budget_bytes",
+                &table.body_budget_bytes,
+                limits.body_budget_bytes,
+            ),
+            (
+                "spool_bytes",
+                &table.spool_bytes,
+                limits.spool_bytes,
+                "spool_total_bytes",
+                &table.spool_total_bytes,
+                limits.spool_total_bytes,
+            ),
         ];
         for (one, one_at, one_bytes, all, all_at, all_bytes) in pairs {
             if let Some(at) = one_at.as_ref().or(all_at.as_ref())
@@ -373,7 +411,9 @@ impl Reading<'_> {
 
     fn issuer(&mut self, text: &Spanned<String>) -> Option<String> {
         let good = text.get_ref().parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(|a| !a.as_str().contains('@')) && uri.query().is_none()
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
+                && uri.query().is_none()
         });
         if !good || text.get_ref().ends_with('/') || text.get_ref().contains('#') {
             let help = "write the URL under which clients reach the gateway, without a slash at the end: \"https://api.example.com\"";
@@ -391,7 +431,9 @@ impl Reading<'_> {
         let issuer = format!("{scheme}://{}", listener.address);
         if !listener.address.ip().is_loopback() {
             let finding = Finding::warning(None, format!("tokens.issuer is not set; access tokens will say {issuer}"));
-            self.findings.push(finding.help("set issuer below [tokens] to the URL under which clients reach the gateway: changing it later ends all access tokens"));
+            self.findings.push(finding.help(
+                "set issuer below [tokens] to the URL under which clients reach the gateway: changing it later ends all access tokens",
+            ));
         }
         issuer
     }
@@ -404,17 +446,27 @@ impl Reading<'_> {
                 None => usual,
                 Some((_, PathOrOff::Off(false))) => None,
                 Some((span, PathOrOff::Off(true))) => {
-                    reading.error(span, "true is not a path", "leave the setting out for the usual path, or write false to switch the endpoint off");
+                    reading.error(
+                        span,
+                        "true is not a path",
+                        "leave the setting out for the usual path, or write false to switch the endpoint off",
+                    );
                     None
                 }
                 Some((span, PathOrOff::Path(path))) => {
                     if !is_plain_path(path) {
-                        reading.error(span, format!("{path:?} is not the path of an endpoint"), "write one fixed path without a slash at the end: \"/token\"");
+                        reading.error(
+                            span,
+                            format!("{path:?} is not the path of an endpoint"),
+                            "write one fixed path without a slash at the end: \"/token\"",
+                        );
                     }
                     Some(path.clone())
                 }
             };
-            if let (Some(path), Some(written)) = (&path, written) && taken.contains(&path.to_ascii_lowercase()) {
+            if let (Some(path), Some(written)) = (&path, written)
+                && taken.contains(&path.to_ascii_lowercase())
+            {
                 reading.error(written.span(), format!("two endpoints want {path}"), "give each a path of its own");
             }
             taken.extend(path.as_ref().map(|path| path.to_ascii_lowercase()));
@@ -453,7 +505,11 @@ impl Reading<'_> {
             if let Some(written) = written
                 && names.iter().enumerate().any(|(j, other)| i != j && alike(name, other))
             {
-                self.error(written.span(), format!("two identity headers are called {}", written.get_ref()), "give each a name of its own; - and _ do not tell names apart");
+                self.error(
+                    written.span(),
+                    format!("two identity headers are called {}", written.get_ref()),
+                    "give each a name of its own; - and _ do not tell names apart",
+                );
             }
         }
         headers
@@ -526,10 +582,17 @@ pub struct BadUpstream {
 pub fn read_upstream(url: &str) -> Result<Authority, BadUpstream> {
     let bad = |message: String, help: &str| BadUpstream { message, help: help.into(), secret: false };
     if url.contains('@') {
-        return Err(BadUpstream { message: "the URL of an upstream has no user and password".into(), help: "write http://host:port".into(), secret: true });
+        return Err(BadUpstream {
+            message: "the URL of an upstream has no user and password".into(),
+            help: "write http://host:port".into(),
+            secret: true,
+        });
     }
     if url.starts_with("https://") {
-        return Err(bad(format!("{url} cannot be reached: upstreams are plain http for now"), "write http://host:port; https to upstreams comes with a later version"));
+        return Err(bad(
+            format!("{url} cannot be reached: upstreams are plain http for now"),
+            "write http://host:port; https to upstreams comes with a later version",
+        ));
     }
     let Some(rest) = url.strip_prefix("http://") else {
         return Err(bad(format!("{url:?} is not the URL of an upstream"), "write http://host:port"));
@@ -537,7 +600,10 @@ pub fn read_upstream(url: &str) -> Result<Authority, BadUpstream> {
     if let Some((authority, path)) = rest.split_once(['/', '?', '#'])
         && !(path.is_empty() && rest.len() == authority.len() + 1 && rest.ends_with('/'))
     {
-        return Err(bad(format!("{url:?} has a path: an upstream is a host and a port"), "write http://host:port; requests keep the path that they came with"));
+        return Err(bad(
+            format!("{url:?} has a path: an upstream is a host and a port"),
+            "write http://host:port; requests keep the path that they came with",
+        ));
     }
     let host = rest.strip_suffix('/').unwrap_or(rest);
     let authority = host.parse::<Authority>().ok().filter(|authority| !authority.host().is_empty() && !host.ends_with(':'));

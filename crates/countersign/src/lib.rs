@@ -8,6 +8,8 @@ pub mod config;
 pub mod config_check;
 pub mod config_error;
 pub mod config_file;
+pub mod init;
+pub mod master_key;
 
 // The data path.
 pub mod authenticate;
@@ -40,3 +42,6 @@ pub mod wire;
 pub mod data_directory;
 pub mod echo;
 pub mod startup;
+
+// The command line.
+pub mod cli;

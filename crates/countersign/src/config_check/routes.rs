@@ -34,9 +34,14 @@ impl Reading<'_> {
             self.findings.push(Finding::warning(None, "there is no [[route]]: every request is refused").help(help));
         }
         for name in written.keys() {
-            let used = tables.iter().any(|table| table.get_ref().upstream.as_ref().is_some_and(|upstream| upstream.get_ref() == name.get_ref()));
+            let used =
+                tables.iter().any(|table| table.get_ref().upstream.as_ref().is_some_and(|upstream| upstream.get_ref() == name.get_ref()));
             if !used && upstreams.contains_key(name.get_ref().as_str()) {
-                self.warn(name.span(), format!("no route leads to the upstream {:?}", name.get_ref()), "name it in a [[route]], or remove it");
+                self.warn(
+                    name.span(),
+                    format!("no route leads to the upstream {:?}", name.get_ref()),
+                    "name it in a [[route]], or remove it",
+                );
             }
         }
         routes.into_iter().collect()
@@ -148,7 +153,11 @@ impl Reading<'_> {
             Ok(rule) => rule,
             Err(bad) => {
                 let span = self.inside(text, bad.offset, bad.length);
-                self.error(span, bad.message, "a rule is made of jwt, hmac, api_key, from(list), scope(name), anyone, with and, or and parentheses");
+                self.error(
+                    span,
+                    bad.message,
+                    "a rule is made of jwt, hmac, api_key, from(list), scope(name), anyone, with and, or and parentheses",
+                );
                 return None;
             }
         };
@@ -160,7 +169,11 @@ impl Reading<'_> {
         if rule.kinds().contains(Kind::Mtls) {
             let at = text.get_ref().find("mtls").unwrap_or(0);
             let span = self.inside(text, at, "mtls".len());
-            self.error(span, "mtls asks for a client certificate, and no listener speaks TLS yet", "use jwt, hmac or api_key: TLS comes with a later version");
+            self.error(
+                span,
+                "mtls asks for a client certificate, and no listener speaks TLS yet",
+                "use jwt, hmac or api_key: TLS comes with a later version",
+            );
         }
         Some(rule)
     }
