@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use countersign_core::fresh::Fresh;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
@@ -79,17 +78,14 @@ pub fn start(socket: TcpListener, listener: &Listener, shared: &Shared, entropy:
 fn accept(socket: TcpListener, threads: &[Thread], most: usize, mut stage: watch::Receiver<Stage>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let socket = AsyncFd::register(socket).map_err(io::Error::from)?;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
         loop {
-            let ready = tokio::select! {
-                ready = socket.readable() => ready,
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
                 _ = stage.wait_for(|stage| *stage > Stage::Running) => return Ok(()),
             };
-            let accepted = match ready?.try_io(|socket| socket.get_ref().accept()) {
-                Ok(accepted) => accepted,
-                Err(_not_ready) => continue,
-            };
-            let (stream, peer) = match accepted {
+            // Back to a plain socket: its thread registers it with a runtime of its own.
+            let (stream, peer) = match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: the connection stays in the backlog for a moment.
