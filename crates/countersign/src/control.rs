@@ -1,0 +1,92 @@
+//! What the control side works with: the store, the clock, the dice, and the way from the store to the rules in force.
+
+use std::sync::Arc;
+
+use countersign_core::audit::{Actor, AuditEvent};
+use countersign_core::code::{Code, Refusal};
+use countersign_core::fresh::Fresh;
+use countersign_core::id::RequestId;
+use countersign_core::now::UnixMillis;
+use countersign_core::sealed::MasterKey;
+use countersign_store::{SharedStore, StoreError};
+
+use crate::ambient::{Clock, Entropy};
+use crate::config::Tokens;
+use crate::hashing::HashingPool;
+use crate::publish::{Parts, Publisher};
+
+/// The state of the token endpoints and of the admin API.
+pub struct Control {
+    /// What is remembered.
+    pub store: SharedStore,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The dice.
+    pub entropy: Arc<dyn Entropy>,
+    /// What secrets at rest are encrypted under.
+    pub master: Arc<MasterKey>,
+    /// The way to the rules in force.
+    pub publisher: Publisher,
+    /// Where passwords are hashed.
+    pub hashing: HashingPool,
+    /// The life cycle of tokens and where their endpoints are.
+    pub tokens: Tokens,
+}
+
+impl Control {
+    /// The time.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// `N` bytes that are used once.
+    ///
+    /// # Errors
+    /// `CouldNotDecide` when the dice fail: nothing is made from them then.
+    pub fn fresh<const N: usize>(&self) -> Result<Fresh<N>, Refusal> {
+        self.entropy.fresh().map_err(|error| {
+            tracing::error!(%error, "no random bytes");
+            could_not()
+        })
+    }
+
+    /// Puts a stored change in force.
+    ///
+    /// # Errors
+    /// `NotYetInForce` when that did not work; it is tried again in the background.
+    pub async fn publish(&self, parts: Parts) -> Result<(), Refusal> {
+        self.publisher.publish(parts).await.map_err(|_logged| Refusal::from(Code::NotYetInForce).after(RETRY))
+    }
+}
+
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+fn could_not() -> Refusal {
+    Refusal::from(Code::CouldNotDecide).after(RETRY)
+}
+
+/// What is answered when the store could not: the cause goes to the log, not to the caller.
+pub fn store_failed(error: StoreError) -> Refusal {
+    tracing::error!(%error, "the store could not do it");
+    could_not()
+}
+
+/// An audit row for a change that a request asks for.
+pub fn audit_event(
+    at: UnixMillis,
+    actor: Actor,
+    action: &'static str,
+    target: impl ToString,
+    detail: serde_json::Value,
+    request: &RequestId,
+) -> AuditEvent {
+    AuditEvent { at, actor, action, target: target.to_string(), detail, request: Some(request.clone()) }
+}
+
+/// Runs `work` to its end, whatever becomes of who waits for it: a client that goes away must not stop a change half-way.
+///
+/// # Errors
+/// `Internal` when the work panicked.
+pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
+    tokio::spawn(work).await.map_err(|_panicked| Code::Internal.into())
+}
