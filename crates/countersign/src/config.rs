@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use countersign_core::forwarded::Family;
 use countersign_core::id::UpstreamName;
 use countersign_core::network::Network;
 use countersign_core::request_view::Scheme;
@@ -82,6 +83,17 @@ pub enum ClientAddressFrom {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+}
+
+impl ClientAddressFrom {
+    /// The same as the core says it.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Connection => Family::None,
+            Self::XForwardedFor => Family::XForwardedFor,
+            Self::Forwarded => Family::Forwarded,
+        }
+    }
 }
 
 /// Where the operator comes in.

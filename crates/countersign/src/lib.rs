@@ -31,8 +31,11 @@ pub mod use_tally;
 pub mod worker;
 
 // The control side.
+pub mod admin_api;
 pub mod control;
+pub mod control_socket;
 pub mod hashing;
+pub mod passwords;
 pub mod publish;
 pub mod token_keys;
 pub mod tokens_api;
@@ -40,6 +43,8 @@ pub mod wire;
 
 // Starting and stopping.
 pub mod data_directory;
+pub mod demo;
+pub mod dev;
 pub mod echo;
 pub mod startup;
 
