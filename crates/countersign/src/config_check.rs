@@ -18,7 +18,7 @@ use toml::Spanned;
 use crate::config::{
     Admin, ClientAddressFrom, Config, IdentityHeaders, Limits, Listener, LogFormat, MasterKeySource, TokenPaths, Tokens, Upstream, cores,
 };
-use crate::config_error::{BadConfig, Finding, Findings};
+use crate::config_error::{BadConfig, Finding, Findings, Severity};
 use crate::config_file::{AdminTable, ConfigFile, IdentityHeadersTable, LimitsTable, ListenerTable, PathOrOff, TokensTable, UpstreamTable};
 
 mod routes;
@@ -44,6 +44,17 @@ pub struct Surroundings {
     pub master_key_file: Option<PathBuf>,
 }
 
+impl Surroundings {
+    /// The surroundings of a file in this process.
+    pub fn of_file(path: &Path) -> Self {
+        Self {
+            directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+            master_key: std::env::var_os("COUNTERSIGN_MASTER_KEY").is_some(),
+            master_key_file: std::env::var_os("COUNTERSIGN_MASTER_KEY_FILE").map(PathBuf::from),
+        }
+    }
+}
+
 /// The environment variables that the program reads.
 const VARIABLES: [&str; 3] = ["COUNTERSIGN_CONFIG", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_MASTER_KEY_FILE"];
 
@@ -66,16 +77,7 @@ pub fn read(path: &Path) -> Result<Checked, BadConfig> {
         BadConfig(Findings { name: name.clone(), source: String::new(), findings: vec![finding] })
     };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let mut directory = path.parent().unwrap_or(Path::new("")).to_owned();
-    if directory.as_os_str().is_empty() {
-        directory.push(".");
-    }
-    let surroundings = Surroundings {
-        directory,
-        master_key: std::env::var_os("COUNTERSIGN_MASTER_KEY").is_some(),
-        master_key_file: std::env::var_os("COUNTERSIGN_MASTER_KEY_FILE").map(PathBuf::from),
-    };
-    let mut checked = check(&name, &text, &surroundings)?;
+    let mut checked = check(&name, &text, &Surroundings::of_file(path))?;
     let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     checked.warnings.findings.extend(unknown_variables(names.iter().map(String::as_str)));
     Ok(checked)
@@ -95,7 +97,11 @@ pub fn check(name: &str, text: &str, surroundings: &Surroundings) -> Result<Chec
     found.findings.sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
     match config {
         Some(config) if found.errors() == 0 => Ok(Checked { config, warnings: found }),
-        _ => Err(BadConfig(found)),
+        _ => {
+            // What follows from an error is not worth a warning.
+            found.findings.retain(|finding| finding.severity == Severity::Error);
+            Err(BadConfig(found))
+        }
     }
 }
 
@@ -105,8 +111,10 @@ pub fn unknown_variables<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Findin
     unknown.sort_unstable();
     let warn = |name: &str| {
         let finding = Finding::warning(None, format!("the environment variable {name} is not one that is read"));
-        match nearest(name, VARIABLES) {
-            Some(near) => finding.help(format!("did you mean {near}?")),
+        // Without what they all start with, which would make any two of them alike.
+        let rest = |name: &'static str| name.strip_prefix("COUNTERSIGN_").unwrap_or(name);
+        match nearest(name.trim_start_matches("COUNTERSIGN_"), VARIABLES.map(rest)) {
+            Some(near) => finding.help(format!("did you mean COUNTERSIGN_{near}?")),
             None => finding.help(format!("these are read: {}", VARIABLES.join(", "))),
         }
     };

@@ -6,17 +6,16 @@ use std::ops::Range;
 use countersign_core::allow_list::Methods;
 use countersign_core::id::UpstreamName;
 use countersign_core::path_pattern::PathPattern;
+use countersign_core::request_view::Relax;
+use countersign_core::routes::{self, Action, BadHostPattern, BadRoutes, HostPattern, RouteSpec};
 use countersign_core::rule::{Kind, Rule};
 use http::HeaderName;
 use toml::Spanned;
 
 use super::{Reading, did_you_mean};
-use crate::config::{RouteAction, RouteConfig, TokenPaths, Upstream};
+use crate::config::{TokenPaths, Upstream};
 use crate::config_error::Finding;
 use crate::config_file::{OneOrMany, RouteTable, UpstreamTable};
-
-/// The names of the checks that a route can relax; each is the code of the refusal.
-const RELAXATIONS: [&str; 4] = ["encoded_slash", "path_parameter", "empty_segment", "header_alias"];
 
 impl Reading<'_> {
     pub(super) fn routes(
@@ -25,7 +24,7 @@ impl Reading<'_> {
         upstreams: &BTreeMap<UpstreamName, Upstream>,
         reserved: &TokenPaths,
         written: &BTreeMap<Spanned<String>, Spanned<UpstreamTable>>,
-    ) -> Option<Vec<RouteConfig>> {
+    ) -> Option<Vec<RouteSpec>> {
         // An upstream that is there but wrong was reported already.
         let names: Vec<&str> = written.keys().map(|name| name.get_ref().as_str()).collect();
         let routes: Vec<_> = tables.iter().map(|table| self.route(table, &names, reserved)).collect();
@@ -44,23 +43,74 @@ impl Reading<'_> {
                 );
             }
         }
-        routes.into_iter().collect()
+        let routes: Vec<RouteSpec> = routes.into_iter().collect::<Option<_>>()?;
+        self.together(tables, &routes).then_some(routes)
     }
 
-    fn route(&mut self, table: &Spanned<RouteTable>, upstreams: &[&str], reserved: &TokenPaths) -> Option<RouteConfig> {
+    /// Whether the routes can stand beside each other.
+    fn together(&mut self, tables: &[Spanned<RouteTable>], routes: &[RouteSpec]) -> bool {
+        let Err(bad) = routes::RouteTable::build(routes.to_vec()) else { return true };
+        let (message, later, earlier) = match &bad {
+            BadRoutes::NoPath { route } => ("the route has no path".to_owned(), *route, None),
+            BadRoutes::SameRequests { first, second, path, method } => {
+                let what = if method == "*" { path.clone() } else { format!("{method} {path}") };
+                (format!("two routes want {what}"), *second, Some(*first))
+            }
+            BadRoutes::OnlyCase { first, second, path } => {
+                (format!("two routes differ only in the case of {path}, and their rules differ"), *second, Some(*first))
+            }
+        };
+        // The path that clashes, if it can be found, else the whole table.
+        let clashing = |table: &Spanned<RouteTable>| match table.get_ref().path.get_ref() {
+            OneOrMany::One(_) => table.get_ref().path.span(),
+            OneOrMany::Many(paths) => paths.iter().find(|path| message.contains(path.get_ref().as_str())).map_or_else(|| table.span(), Spanned::span),
+        };
+        let span = tables.get(later).map(clashing);
+        let help = match earlier.and_then(|earlier| tables.get(earlier)) {
+            Some(other) => {
+                let before = self.text.get(..other.span().start).unwrap_or_default();
+                format!("the other is in line {}: give one of them other paths, methods or another host", before.matches('\n').count() + 1)
+            }
+            None => "write path = \"/api/*\"".to_owned(),
+        };
+        self.findings.push(Finding::error(span, message).help(help));
+        false
+    }
+
+    fn route(&mut self, table: &Spanned<RouteTable>, upstreams: &[&str], reserved: &TokenPaths) -> Option<RouteSpec> {
         let route = table.get_ref();
         let paths = self.paths(&route.path, reserved);
         let methods = self.methods(route.methods.as_deref());
         let action = self.action(table.span(), route, upstreams);
-        let relax = route.allow.iter().filter_map(|name| {
-            let words = RELAXATIONS.map(|word| (word, word));
-            self.one_of(name, &words).map(str::to_owned)
-        });
-        let _relax: Vec<String> = relax.collect();
-        let _allow_uncovered: Vec<HeaderName> = route.allow_unsigned_headers.iter().filter_map(|name| self.header_name(name)).collect();
-        let _body_limit = self.number(route.body_bytes.as_ref(), 0..=1 << 50);
-        let host = route.host.as_ref().map(|host| host.get_ref().clone());
-        Some(RouteConfig { host, paths: paths?, methods: methods?, action: action? })
+        let checks = Relax::ALL.map(|(check, code)| (code.as_str(), check));
+        let mut relax = Relax::default();
+        for check in route.allow.iter().filter_map(|name| self.one_of(name, &checks)) {
+            relax.insert(check);
+        }
+        let host = match &route.host {
+            Some(text) => Some(self.host(text)?),
+            None => None,
+        };
+        Some(RouteSpec {
+            host,
+            paths: paths?,
+            methods: methods?,
+            action: action?,
+            relax,
+            forward_credentials: route.forward_credentials.as_ref().is_some_and(|forward| *forward.get_ref()),
+            body_limit: self.number(route.body_bytes.as_ref(), 0..=1 << 50).and_then(|bytes| bytes.try_into().ok()),
+            allow_uncovered: route.allow_unsigned_headers.iter().filter_map(|name| self.header_name(name)).collect(),
+        })
+    }
+
+    fn host(&mut self, text: &Spanned<String>) -> Option<HostPattern> {
+        match text.get_ref().parse() {
+            Ok(host) => Some(host),
+            Err(BadHostPattern { text: written, why }) => {
+                self.error(text.span(), format!("{written:?} is not a host"), why);
+                None
+            }
+        }
     }
 
     fn paths(&mut self, written: &Spanned<OneOrMany>, reserved: &TokenPaths) -> Option<Vec<PathPattern>> {
@@ -110,19 +160,18 @@ impl Reading<'_> {
         good.then(|| Methods::try_from(written.iter().map(|method| method.get_ref().clone()).collect::<Vec<_>>()).ok())?
     }
 
-    fn action(&mut self, span: Range<usize>, route: &RouteTable, upstreams: &[&str]) -> Option<RouteAction> {
+    fn action(&mut self, span: Range<usize>, route: &RouteTable, upstreams: &[&str]) -> Option<Action> {
         let upstream = route.upstream.as_ref().map(|name| self.upstream_name(name, upstreams));
         let rule = route.require.as_ref().map(|text| self.rule(text));
-        if let Some(refuse) = route.refuse.as_ref().filter(|refuse| *refuse.get_ref()) {
+        if route.refuse.as_ref().is_some_and(|refuse| *refuse.get_ref()) {
             if let Some(other) = route.require.as_ref().or(route.upstream.as_ref()) {
                 let help = "keep refuse = true alone, or remove it and keep require and upstream";
                 self.error(other.span(), "the route refuses every request, so this has no meaning", help);
             }
-            let _ = refuse;
-            return Some(RouteAction::Refuse);
+            return Some(Action::Refuse);
         }
         match (rule, upstream) {
-            (Some(rule), Some(upstream)) => Some(RouteAction::Forward { rule: rule?, upstream: upstream? }),
+            (Some(rule), Some(upstream)) => Some(Action::Forward { rule: rule?, upstream: upstream? }),
             (None, _) => {
                 let help = "add require = \"jwt\" (or another rule; \"anyone\" lets everybody in), or refuse = true";
                 self.error(span, "the route does not say what a request must show", help);

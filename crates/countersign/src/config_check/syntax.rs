@@ -7,6 +7,9 @@ use crate::config_error::Finding;
 /// Words in a key that make its value not fit for printing.
 const SECRET_WORDS: [&str; 5] = ["key", "secret", "password", "token", "credential"];
 
+/// How TOML is written.
+const EXAMPLES: &str = "the file is TOML: key = \"text\", key = 3, key = true, [table], [[one of many]]";
+
 /// Explains an error of the TOML reader.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> Finding {
     let message = error.message();
@@ -25,13 +28,17 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> Finding {
     }
     if let Some((found, expected)) = message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
         let expected = expected.replace("i64", "a whole number").replace("a boolean", "true or false");
-        let found = found.replace('`', "");
+        let expected = expected.replace("a string", "text in quotes");
+        let found = found.split(' ').next().unwrap_or_default().replace("floating", "fraction").replace("map", "table").replace("sequence", "list");
         return Finding { message: format!("this is {}, not {expected}", article(&found)), ..finding }.help(format!("write {expected}"));
+    }
+    if error.span().is_some_and(|span| span.is_empty()) {
+        return Finding { message: format!("something is missing here: {message}"), ..finding }.help(EXAMPLES);
     }
     if message == "duplicate key" {
         return Finding { message: "this was written before".into(), ..finding }.help("keep one of the two");
     }
-    finding.help("the file is TOML: key = \"text\", key = 3, key = true, [table], [[one of many]]")
+    finding.help(EXAMPLES)
 }
 
 fn unknown_key(text: &str, error: &toml::de::Error, unknown: &str, known: &[&str]) -> Finding {
