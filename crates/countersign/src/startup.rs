@@ -27,7 +27,7 @@ use crate::publish::{Parts, Publisher};
 use crate::snapshot::{Snapshot, TokenTrust};
 use crate::spool::Spool;
 use crate::worker::Shared;
-use crate::{admin_api, control_socket, data_directory, master_key, token_keys, tokens_api, use_tally};
+use crate::{control_socket, data_directory, master_key, tokens_api, use_tally};
 
 /// Whether the data belongs to `dev` or to `serve`. One does not touch the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,8 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     // The sockets first: what is most likely to be in the way is said before anything is made.
     let socket = listen::bind(listener.address).map_err(|error| StartError(error.to_string()))?;
     let admin_socket = listen::bind(config.admin.address).map_err(|error| StartError(error.to_string()))?;
-    let (listen_address, admin_address) = (local_address(&socket)?, local_address(&admin_socket)?);
+    let admin_socket = tokio::net::TcpListener::from_std(admin_socket).map_err(|error| StartError(error.to_string()))?;
+    let (listen_address, admin_address) = (local_address(socket.local_addr())?, local_address(admin_socket.local_addr())?);
 
     let data = &config.data;
     data_directory::prepare(data, purpose)?;
@@ -133,11 +134,13 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     };
     let threads = listen::start(socket, listener, &shared, entropy.as_ref(), &watched)
         .map_err(|error| StartError::while_doing("cannot start the data threads", error))?;
+    let local_socket = control_socket::bind(&config.admin.socket)
+        .map_err(|error| StartError(format!("cannot listen on {}: {error}", config.admin.socket.display())))?;
     let tasks = vec![
         tokio::spawn(use_tally::store(used, Arc::clone(&control.store))),
         tokio::spawn(inbox.serve(tokens_api::router(Arc::clone(&control)))),
-        tokio::spawn(admin_api::serve_tcp(admin_socket, Arc::clone(&control), watched.clone())),
-        tokio::spawn(control_socket::serve(control_socket::bind(&config.admin.socket)?, Arc::clone(&control), watched)),
+        tokio::spawn(control_socket::serve_tcp(admin_socket, Arc::clone(&control), watched.clone())),
+        tokio::spawn(control_socket::serve(local_socket, Arc::clone(&control), watched)),
     ];
     let run_file = data.join("run.json");
     data_directory::write_run_file(&run_file, listen_address, admin_address)?;
@@ -216,14 +219,15 @@ impl Gateway {
     }
 }
 
-fn local_address(socket: &std::net::TcpListener) -> Result<SocketAddr, StartError> {
-    socket.local_addr().map_err(|error| StartError::while_doing("cannot tell the address of a listener", error))
+fn local_address(told: std::io::Result<SocketAddr>) -> Result<SocketAddr, StartError> {
+    told.map_err(|error| StartError::while_doing("cannot tell the address of a listener", error))
 }
 
 fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<SharedReplay, StartError> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let settings = ReplaySettings { nonces_per_key: config.limits.nonces_per_key, ..ReplaySettings::default() };
-    let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim().to_owned())
+    let claims_per_secret = u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX);
+    let settings = ReplaySettings { claims_per_secret, ..ReplaySettings::default() };
+    let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim())
         .map_err(|error| StartError::while_doing("cannot open the replay memory", error))?;
     Ok(Arc::new(replay))
 }
