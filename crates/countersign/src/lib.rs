@@ -25,12 +25,15 @@ pub mod use_tally;
 pub mod worker;
 
 // The control side.
+pub mod admin_api;
 pub mod control;
+pub mod control_socket;
 pub mod hashing;
+pub mod passwords;
 pub mod publish;
 pub mod token_keys;
 pub mod tokens_api;
-pub mod wire;
+pub(crate) mod wire;
 
 // Starting and stopping.
 pub mod data_directory;
