@@ -18,6 +18,7 @@ use crate::verified::{Identity, Verified};
 
 /// What became of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one; a box would cost it an allocation per request")]
 pub enum Decision {
     /// It may pass.
     Allow(Permit),
@@ -95,15 +96,17 @@ pub fn early(rule: &Rule, lists: &AllowLists, view: &RequestView<'_>, now: UnixM
 }
 
 fn early_from(rule: &Rule, lists: &AllowLists, origin: &Origin<'_>) -> Result<(), Refusal> {
-    let possible = |all: &Conjunction| {
-        all.lists.iter().all(|list| match lists.judge(list, origin, None) {
-            Judgement::Yes(_) => true,
-            Judgement::No => false,
-            // Without a credential in the alternative there will never be a principal that the entry could be bound to.
-            Judgement::Unknown => !all.kinds.is_empty(),
-        })
-    };
-    if rule.conjunctions().iter().any(possible) { Ok(()) } else { Err(Code::AddressNotAllowed.into()) }
+    if rule.conjunctions().iter().any(|all| is_possible(all, lists, origin)) { Ok(()) } else { Err(Code::AddressNotAllowed.into()) }
+}
+
+/// Whether an alternative could hold with the right credentials.
+fn is_possible(all: &Conjunction, lists: &AllowLists, origin: &Origin<'_>) -> bool {
+    all.lists.iter().all(|list| match lists.judge(list, origin, None) {
+        Judgement::Yes(_) => true,
+        Judgement::No => false,
+        // Without a credential in the alternative there will never be a principal that the entry could be bound to.
+        Judgement::Unknown => !all.kinds.is_empty(),
+    })
 }
 
 /// Decides about a request whose credentials are all verified. What was shown and bad was refused before.
@@ -164,14 +167,15 @@ fn holds(
     let who = credentials().next().map(|identity| &identity.principal.id);
     let one = credentials().all(|identity| Some(&identity.principal.id) == who);
     // An entry that is bound to somebody counts only for who is proven completely.
-    let matched = ask_lists(all, lists, origin, who.filter(|_| complete && one))?;
-    if !complete {
-        return Err(Lack::Credentials);
-    }
-    if !one {
-        return Err(Lack::OnePrincipal);
-    }
-    let Some(matched) = matched else { return Err(Lack::AddressForPrincipal) };
+    let matched = if complete && one { entries(all, lists, origin, who) } else { None };
+    let Some(matched) = matched else {
+        return Err(match () {
+            () if !is_possible(all, lists, origin) => Lack::Address,
+            () if !complete => Lack::Credentials,
+            () if !one => Lack::OnePrincipal,
+            () => Lack::AddressForPrincipal,
+        });
+    };
     if who.is_none() && !all.lists.is_empty() && cross_site() {
         return Err(Lack::SameSite);
     }
@@ -182,19 +186,15 @@ fn holds(
     }
 }
 
-/// The entries that apply, one of each list; nothing when a list says that it depends on, or not to, `who`.
-fn ask_lists(all: &Conjunction, lists: &AllowLists, origin: &Origin<'_>, who: Option<&PrincipalId>) -> Result<Option<Vec<Match>>, Lack> {
-    let mut matched = Some(Vec::new());
-    for list in &all.lists {
-        match (lists.judge(list, origin, who), &mut matched) {
-            (Judgement::Yes(found), Some(matched)) => matched.push(found),
-            (Judgement::Yes(_), None) => {}
-            (Judgement::No, _) if who.is_none() || lists.judge(list, origin, None) == Judgement::No => return Err(Lack::Address),
-            (Judgement::Unknown, _) if all.kinds.is_empty() => return Err(Lack::Address),
-            (Judgement::No | Judgement::Unknown, _) => matched = None,
-        }
-    }
-    Ok(matched)
+/// The entries that apply, one of each list, if every list has one.
+fn entries(all: &Conjunction, lists: &AllowLists, origin: &Origin<'_>, who: Option<&PrincipalId>) -> Option<Vec<Match>> {
+    all.lists
+        .iter()
+        .map(|list| match lists.judge(list, origin, who) {
+            Judgement::Yes(found) => Some(found),
+            Judgement::No | Judgement::Unknown => None,
+        })
+        .collect()
 }
 
 /// Takes from the evidence what the alternative asked for; the rest was not needed and says nothing.

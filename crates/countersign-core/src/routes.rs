@@ -9,6 +9,7 @@ use http::HeaderName;
 use crate::allow_list::Methods;
 use crate::id::UpstreamName;
 use crate::path_pattern::PathPattern;
+use crate::request_view::Relax;
 use crate::rule::Rule;
 
 mod build;
@@ -28,6 +29,8 @@ pub struct RouteSpec {
     pub methods: Methods,
     /// What happens to a request that matches.
     pub action: Action,
+    /// The checks of the request that the route leaves out.
+    pub relax: Relax,
     /// Whether credentials that were checked are passed on to the upstream.
     pub forward_credentials: bool,
     /// The largest body in bytes, if the route has a limit of its own.
@@ -76,6 +79,7 @@ impl Route {
     /// Whether a request is judged by this route as it is by the other: only where it is sent may differ.
     fn judges_like(&self, other: &Self) -> bool {
         self.action.rule() == other.action.rule()
+            && self.relax == other.relax
             && self.forward_credentials == other.forward_credentials
             && self.body_limit == other.body_limit
             && self.allow_uncovered == other.allow_uncovered

@@ -285,7 +285,7 @@ impl Profile {
         std::str::from_utf8(value)
             .ok()
             .and_then(|text| text.strip_prefix(&*field.prefix))
-            .filter(|text| shape.length.contains(&text.len()) && text.bytes().all(|byte| shape.allowed.contains(byte)))
+            .filter(|text| shape.length.contains(&text.len()) && shape.allowed.hold(text.as_bytes()))
             .ok_or_else(|| self.malformed(field))
     }
 
@@ -298,7 +298,11 @@ impl Profile {
         let mut mac = Mac([0; 64], self.draft.algorithm.length());
         match self.draft.encoding {
             MacEncoding::Hex => {
-                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                let digit = |b: &u8| match b {
+                    b'0'..=b'9' => Some(b - b'0'),
+                    b'a'..=b'f' => Some(b - b'a' + 10),
+                    _ => None,
+                };
                 let (pairs, rest) = written.as_bytes().as_chunks::<2>();
                 if pairs.len() != mac.1 || !rest.is_empty() {
                     return None;

@@ -57,7 +57,7 @@ pub async fn run(worker: &Worker, snapshot: &Snapshot, route: &Route, rule: &Rul
     let (body, compared) = match presented.signature {
         Some((profile, fields)) => {
             let signed = check_signature(worker, snapshot, route, view, profile, &fields, body).await?;
-            evidence.add(signed.identity);
+            evidence.add_signature(profile.name(), signed.identity);
             (signed.body, signed.compared)
         }
         None if body.is_end_stream() => (ForwardBody::Empty, None),

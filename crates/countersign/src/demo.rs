@@ -103,7 +103,7 @@ async fn make(control: &Arc<Control>, listen: IpAddr) -> Result<Secrets, StartEr
     let mut password = "demo-".to_owned();
     push_hex(&mut password, &control.fresh::<12>().map_err(refused)?.take());
     let hash = {
-        let checked = Password::new(SecretText::new(password.clone())).map_err(|error| broken(&error))?;
+        let checked = Password::new(&SecretText::new(password.clone())).map_err(|error| broken(&error))?;
         password::hash(&checked, control.fresh().map_err(refused)?).map_err(|error| broken(&error))?
     };
     let user = User {

@@ -5,6 +5,11 @@
 // Seams and settings.
 pub mod ambient;
 pub mod config;
+pub mod config_check;
+pub mod config_error;
+pub mod config_file;
+pub mod init;
+pub mod master_key;
 
 // The data path.
 pub mod authenticate;
@@ -12,6 +17,7 @@ pub mod body;
 pub mod connection;
 pub mod control_bridge;
 pub mod edge_proxy;
+pub mod head_gate;
 pub mod listen;
 pub mod problem;
 pub mod reserved;
@@ -37,5 +43,10 @@ pub(crate) mod wire;
 
 // Starting and stopping.
 pub mod data_directory;
+pub mod demo;
+pub mod dev;
 pub mod echo;
 pub mod startup;
+
+// The command line.
+pub mod cli;

@@ -1,13 +1,15 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::allow_list::{AllowList, Entry, Methods};
 use crate::principal::Principal;
 use crate::request_view::{Connection, Scheme};
 
 pub(crate) fn connection(peer: &str) -> Connection {
-    Connection { peer: std::net::SocketAddr::new(peer.parse().unwrap(), 50_000), public_scheme: Scheme::Https }
+    Connection { peer: std::net::SocketAddr::new(peer.parse().unwrap(), 50_000), public_scheme: Scheme::Https, proxies: Arc::default() }
 }
 
 fn at(second: i64) -> UnixMillis {
@@ -183,7 +185,7 @@ fn the_decision_table_is_as_reviewed() {
             }
             table.push('\n');
             for (outcome, places) in row {
-                let _ = writeln!(table, "        {:<24} {outcome}", places.join(", "));
+                let _ = writeln!(table, "        {:<31} {outcome}", places.join(", "));
             }
         }
         table.push('\n');
@@ -263,4 +265,56 @@ fn a_permit_names_the_entries_that_let_it_in() {
     let Decision::Allow(permit) = decide_from(&rule, Evidence::default(), &lists, &origin("192.0.2.7"), || false) else { panic!() };
     let [found] = permit.matched() else { panic!("{permit:?}") };
     assert_eq!(lists.entry_id(*found).unwrap().as_str(), "en_0");
+}
+
+/// Rules over few words, so that they meet the requests below.
+fn rules() -> impl Strategy<Value = Rule> {
+    let words = vec!["jwt", "hmac", "api_key", "from(office)", "from(partners)", "from(empty)", "anyone", "jwt and scope(read)"];
+    let leaf = proptest::sample::select(words).prop_map(str::to_owned);
+    let tree = leaf.prop_recursive(4, 12, 2, |inner| {
+        (inner.clone(), inner, any::<bool>()).prop_map(|(a, b, and)| format!("({a}) {} ({b})", if and { "and" } else { "or" }))
+    });
+    tree.prop_filter_map("within the limits", |text| Rule::parse(&text).ok())
+}
+
+/// For each of three kinds: not shown, or of one of two principals.
+type Shown = [Option<&'static str>; 3];
+
+fn shown() -> impl Strategy<Value = Shown> {
+    proptest::array::uniform3(proptest::sample::select(vec![None, Some("cl_acme"), Some("cl_globex")]))
+}
+
+fn allowed(rule: &Rule, shown: Shown, lists: &AllowLists, address: &str, cross_site: bool) -> bool {
+    let native = ProfileName::native();
+    let mut evidence = Evidence { profile: Some(&native), ..Evidence::default() };
+    for (kind, who) in [Kind::Jwt, Kind::Hmac, Kind::ApiKey].into_iter().zip(shown) {
+        who.into_iter().for_each(|who| evidence.add(verified(kind, who, "read", None)));
+    }
+    matches!(decide_from(rule, evidence, lists, &origin(address), || cross_site), Decision::Allow(_))
+}
+
+proptest! {
+    #[test]
+    fn early_refuses_exactly_what_no_credentials_could_let_in(rule in rules(), place in 0..ADDRESSES.len()) {
+        let (lists, address) = (lists(), ADDRESSES[place].1);
+        let who = [None, Some("cl_acme"), Some("cl_globex")];
+        let any = who.iter().any(|a| who.iter().any(|b| who.iter().any(|c| allowed(&rule, [*a, *b, *c], &lists, address, false))));
+        prop_assert_eq!(early_from(&rule, &lists, &origin(address)).is_ok(), any, "{}", rule);
+    }
+
+    #[test]
+    fn one_more_good_credential_never_takes_a_pass_away(rule in rules(), shown in shown(), place in 0..ADDRESSES.len(), cross_site: bool) {
+        let (lists, address) = (lists(), ADDRESSES[place].1);
+        for hidden in 0..3 {
+            let mut fewer = shown;
+            fewer[hidden] = None;
+            prop_assert!(!allowed(&rule, fewer, &lists, address, cross_site) || allowed(&rule, shown, &lists, address, cross_site), "{}", rule);
+        }
+    }
+
+    #[test]
+    fn another_site_gets_no_more_than_the_same_site(rule in rules(), shown in shown(), place in 0..ADDRESSES.len()) {
+        let (lists, address) = (lists(), ADDRESSES[place].1);
+        prop_assert!(!allowed(&rule, shown, &lists, address, true) || allowed(&rule, shown, &lists, address, false), "{}", rule);
+    }
 }

@@ -11,6 +11,7 @@ fn spec(host: &str, path: &str, methods: &str, rule: &str) -> RouteSpec {
         } else {
             Action::Forward { rule: rule.parse().unwrap(), upstream: "orders".parse().unwrap() }
         },
+        relax: Relax::default(),
         forward_credentials: false,
         body_limit: None,
         allow_uncovered: Vec::new(),

@@ -382,7 +382,7 @@ mod tests {
             ("", "", "the rule is empty"),
         ] {
             let bad = Rule::parse(text).unwrap_err();
-            assert_eq!(&text[bad.offset..bad.offset + bad.length], part, "{text}: {bad}");
+            assert_eq!(text.get(bad.offset..bad.offset + bad.length), Some(part), "{text}: {bad}");
             assert!(bad.message.contains(message), "{text}: {bad}");
         }
     }
@@ -391,7 +391,7 @@ mod tests {
     fn size_has_limits() {
         let deep = format!("{}jwt{}", "(".repeat(17), ")".repeat(17));
         assert!(Rule::parse(&deep).unwrap_err().message.contains("16 deep"));
-        assert!(Rule::parse(&deep[1..deep.len() - 1]).is_ok());
+        assert!(Rule::parse(deep.strip_prefix('(').unwrap().strip_suffix(')').unwrap()).is_ok());
         let wide = ["(jwt or hmac)"; 7].join(" and ");
         assert!(Rule::parse(&wide).unwrap_err().message.contains("128 alternatives"));
         assert!(Rule::parse(&" ".repeat(1001)).is_err());
@@ -403,7 +403,7 @@ mod tests {
         let rule = Rule::parse(text).unwrap();
         assert_eq!(rule.lists().len(), 1);
         let list = &rule.lists()[0];
-        assert_eq!((list.name.as_str(), &text[list.offset..list.offset + list.length]), ("x", "x"));
+        assert_eq!((list.name.as_str(), text.get(list.offset..list.offset + list.length)), ("x", Some("x")));
         assert_eq!(rule.profiles()[0].name.as_str(), "a");
         assert_eq!(rule.kinds(), [Kind::Jwt, Kind::Hmac].into_iter().collect());
         assert!(rule.lets_anyone_in() && !rule.opens_by_address());

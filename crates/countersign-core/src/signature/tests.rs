@@ -29,7 +29,7 @@ fn live(text: &str, ends: Option<i64>) -> LiveSecret {
 }
 
 fn connection(public_scheme: Scheme) -> Connection {
-    Connection { peer: "127.0.0.1:1".parse().unwrap(), public_scheme }
+    Connection { peer: "127.0.0.1:1".parse().unwrap(), public_scheme, proxies: Arc::default() }
 }
 
 /// A request of the vectors: what is sent, and when it is judged.
