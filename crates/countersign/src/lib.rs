@@ -39,7 +39,7 @@ pub mod passwords;
 pub mod publish;
 pub mod token_keys;
 pub mod tokens_api;
-pub mod wire;
+pub(crate) mod wire;
 
 // Starting and stopping.
 pub mod data_directory;
