@@ -18,13 +18,13 @@ pub mod principal;
 pub mod secret;
 
 // Reading the request.
-pub mod presented;
 pub mod connection_headers;
 pub mod forwarded;
 pub mod head;
 pub mod header_check;
 pub mod host;
 mod path_check;
+pub mod presented;
 pub mod request_view;
 
 // Checking credentials.
