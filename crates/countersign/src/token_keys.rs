@@ -126,7 +126,7 @@ fn expected(tokens: &Tokens) -> Expected {
 ///
 /// # Errors
 /// When the store, the dice or the keys fail.
-pub async fn ensure_token_key(control: &Control) -> Result<(), Refusal> {
+pub async fn ensure(control: &Control) -> Result<(), Refusal> {
     let now = control.now();
     let keys = control.store.load_token_keys().await.map_err(store_failed)?;
     if !keys.iter().any(|key| key.signs_from <= now && key.signs_until.is_none_or(|until| now < until)) {
