@@ -207,18 +207,7 @@ impl Profile {
         now: UnixMillis,
     ) -> Result<MacGood, Refusal> {
         self.judge_time(fields.signed_at, now)?;
-        let request = Readable {
-            method: view.method().as_str(),
-            scheme: view.scheme(),
-            host: view.host(),
-            target: view.target(),
-            headers: view.headers(),
-            body,
-            key_id: fields.key_id,
-            timestamp: fields.timestamp,
-            nonce: fields.nonce,
-        };
-        let text = self.string_to_sign(&request)?;
+        let text = self.string_to_sign(&Self::readable(fields, view, body))?;
         let key = key.filter(|key| key.id.as_str() == fields.key_id && key.profile == self.draft.name);
         let secrets = key.map_or(std::slice::from_ref(&self.nobody), |key| &key.secrets);
         let mut good = None;
@@ -249,6 +238,21 @@ impl Profile {
                 keep_until: fields.signed_at.plus(self.draft.time.past).plus(KEEP_LONGER),
             },
         })
+    }
+
+    /// What templates read of a request that came.
+    fn readable<'v>(fields: &Fields<'v>, view: &'v RequestView<'_>, body: BodyDigest) -> Readable<'v> {
+        Readable {
+            method: view.method().as_str(),
+            scheme: view.scheme(),
+            host: view.host(),
+            target: view.target(),
+            headers: view.headers(),
+            body,
+            key_id: fields.key_id,
+            timestamp: fields.timestamp,
+            nonce: fields.nonce,
+        }
     }
 
     /// Builds the string to sign and holds the coverage rule: what is checked is what was signed.

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
 use countersign_core::id::Revision;
 use countersign_core::routes::RouteTable;
-use countersign_core::sealed::MasterKey;
 use countersign_core::signature::Profile;
 use countersign_store::memory::{MemoryReplay, ReplaySettings};
 use countersign_store::sqlite::SqliteStore;
@@ -21,9 +19,7 @@ use crate::body::Budget;
 use crate::config::Config;
 use crate::control::Control;
 use crate::control_bridge::ControlBridge;
-use crate::hashing::HashingPool;
 use crate::listen::{self, Stage};
-use crate::publish::{Parts, Publisher};
 use crate::snapshot::{Snapshot, TokenTrust};
 use crate::spool::Spool;
 use crate::worker::Shared;
@@ -112,13 +108,25 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     let store: SharedStore =
         Arc::new(SqliteStore::open(&data.join("countersign.db")).await.map_err(|error| StartError::while_doing("cannot open the database", error))?);
 
-    let control = start_control(&config, store, Arc::clone(&clock), Arc::clone(&entropy), master).await?;
+    let nothing_yet = Snapshot {
+        revision: Revision::default(),
+        routes: Arc::new(RouteTable::build(config.routes.clone()).map_err(|error| StartError(error.to_string()))?),
+        profiles: Arc::new([Profile::native()]),
+        identity_headers: Arc::new(config.identity_headers.clone()),
+        lists: Arc::default(),
+        keys: Arc::default(),
+        tokens: Arc::new(TokenTrust::of_nobody(&config.tokens)),
+        ended: Arc::default(),
+    };
+    let control = Control::start(&config, store, Arc::clone(&clock), Arc::clone(&entropy), master, nothing_yet)
+        .await
+        .map_err(|error| StartError(error.to_string()))?;
 
     let (stage, watched) = watch::channel(Stage::Running);
     let (bridge, inbox) = ControlBridge::new();
     let (uses, used) = use_tally::channel();
     let shared = Shared {
-        live: control.publisher.shared(),
+        live: Arc::clone(&control.live),
         config: Arc::clone(&config),
         clock,
         replay: Arc::clone(&replay),
@@ -145,40 +153,6 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     let run_file = data.join("run.json");
     data_directory::write_run_file(&run_file, listen_address, admin_address)?;
     Ok(Gateway { listen: listen_address, admin: admin_address, control, config, stage, replay, threads, tasks, run_file })
-}
-
-/// Reads the rules in force from the store, and makes the first key for access tokens.
-async fn start_control(
-    config: &Config,
-    store: SharedStore,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    master: MasterKey,
-) -> Result<Arc<Control>, StartError> {
-    let master = Arc::new(master);
-    let live = Arc::new(ArcSwap::from_pointee(Snapshot {
-        revision: Revision::default(),
-        routes: Arc::new(RouteTable::build(config.routes.clone()).map_err(|error| StartError(error.to_string()))?),
-        profiles: Arc::new([Profile::native()]),
-        identity_headers: Arc::new(config.identity_headers.clone()),
-        lists: Arc::default(),
-        keys: Arc::default(),
-        tokens: Arc::new(TokenTrust::of_nobody(&config.tokens)),
-        ended: Arc::default(),
-    }));
-    let publisher = Publisher::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&master), config.tokens.clone(), live);
-    let control = Arc::new(Control {
-        store,
-        clock,
-        entropy,
-        master,
-        publisher,
-        hashing: HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue),
-        tokens: config.tokens.clone(),
-    });
-    control.publisher.publish(Parts::ALL).await.map_err(|error| StartError(error.to_string()))?;
-    token_keys::ensure(&control).await.map_err(|refusal| StartError(format!("cannot make a key for access tokens: {refusal}")))?;
-    Ok(control)
 }
 
 impl Gateway {
