@@ -97,11 +97,6 @@ impl Publisher {
         }))
     }
 
-    /// Where the rules in force are, for those that read them on each request.
-    pub fn shared(&self) -> Arc<ArcSwap<Snapshot>> {
-        Arc::clone(&self.0.live)
-    }
-
     /// The rules in force.
     pub fn live(&self) -> Arc<Snapshot> {
         self.0.live.load_full()

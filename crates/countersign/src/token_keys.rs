@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_core::access_token::{AccessClaims, Expected, TokenRing, TokenSigner, VerifyingKey};
+use countersign_core::access_token::{AccessClaims, TokenRing, TokenSigner, VerifyingKey};
 use countersign_core::audit::{Actor, AuditEvent};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::directory::{TokenAlgorithm, TokenKey};
@@ -68,8 +68,7 @@ impl TokenKeys {
             ring.push(VerifyingKey::new(key.id.clone(), key.algorithm, &key.public, key.ends).map_err(|e| unusable(&e))?);
             signers.push(Signer { signer, from: key.signs_from, until: key.signs_until });
         }
-        let expected = expected(tokens);
-        Ok(Self { signers, trust: Arc::new(TokenTrust { ring: TokenRing::new(ring), expected }) })
+        Ok(Self { signers, trust: Arc::new(TokenTrust { ring: TokenRing::new(ring), ..TokenTrust::of_nobody(tokens) }) })
     }
 
     /// Signs an access token of a session. `id` becomes its `jti`.
@@ -116,10 +115,6 @@ impl TokenKeys {
     pub fn jwks(&self) -> serde_json::Value {
         serde_json::json!({ "keys": self.trust.ring.keys().iter().map(VerifyingKey::jwk).collect::<Vec<_>>() })
     }
-}
-
-fn expected(tokens: &Tokens) -> Expected {
-    Expected { issuer: tokens.issuer.as_str().into(), audience: tokens.audience.as_str().into() }
 }
 
 /// Makes the first token key, unless there is one that signs, and puts the keys in force. Two nodes that start at once keep one.
