@@ -47,8 +47,7 @@ pub struct UnusableKey {
 impl TokenKeys {
     /// No keys: nothing is signed and nothing verifies.
     pub fn none(tokens: &Tokens) -> Self {
-        let expected = expected(tokens);
-        Self { signers: Vec::new(), trust: Arc::new(TokenTrust { ring: TokenRing::default(), expected }) }
+        Self { signers: Vec::new(), trust: Arc::new(TokenTrust::of_nobody(tokens)) }
     }
 
     /// Opens stored keys.
