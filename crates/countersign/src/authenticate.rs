@@ -3,6 +3,8 @@
 //! Facts come from one snapshot; every check is a pure function of the core that leaves a proof or a refusal; what cannot be
 //! decided is refused.
 
+use countersign_core::access_token;
+use countersign_core::api_key::{self, ShownApiKey};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::decide::{self, Decision, Evidence, Permit};
 use countersign_core::now::UnixMillis;
@@ -12,8 +14,6 @@ use countersign_core::routes::Route;
 use countersign_core::rule::Rule;
 use countersign_core::signature::{self, BodyDigest, Fields, Profile};
 use countersign_core::verified::{Identity, Verified};
-use countersign_core::access_token;
-use countersign_core::api_key::{self, ShownApiKey};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
@@ -36,7 +36,14 @@ pub struct Passed {
 ///
 /// # Errors
 /// The refusal to answer with. Nothing has reached the upstream then.
-pub async fn run(worker: &Worker, snapshot: &Snapshot, route: &Route, rule: &Rule, view: &RequestView<'_>, body: Incoming) -> Result<Passed, Refusal> {
+pub async fn run(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    route: &Route,
+    rule: &Rule,
+    view: &RequestView<'_>,
+    body: Incoming,
+) -> Result<Passed, Refusal> {
     let now = worker.now();
 
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
@@ -57,7 +64,7 @@ pub async fn run(worker: &Worker, snapshot: &Snapshot, route: &Route, rule: &Rul
     let (body, compared) = match presented.signature {
         Some((profile, fields)) => {
             let signed = check_signature(worker, snapshot, route, view, profile, &fields, body).await?;
-            evidence.add(signed.identity);
+            evidence.add_signature(profile.name(), signed.identity);
             (signed.body, signed.compared)
         }
         None if body.is_end_stream() => (ForwardBody::Empty, None),
@@ -125,7 +132,9 @@ async fn check_signature(
             return Err(Code::CouldNotDecide.into());
         }
     };
+    let secret = good.secret().clone();
     let identity = good.finish(claim)?;
+    worker.uses.borrow_mut().count(secret.as_str(), now);
     let (body, compared) = match body {
         SignedBody::Ready(body) => (body, None),
         SignedBody::Compare { start, body, declared } => {

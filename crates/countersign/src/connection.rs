@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
+use countersign_core::forwarded::Proxies;
 use countersign_core::head::HeadLimits;
 use countersign_core::request_view::Connection;
 use http::HeaderValue;
@@ -64,7 +65,11 @@ impl Connections {
     /// No connections yet.
     pub fn new(listener: &Listener, config: &Config, stage: watch::Receiver<Stage>) -> Self {
         Self {
-            template: listener.connection(),
+            template: Connection {
+                peer: listener.address,
+                public_scheme: listener.public_scheme,
+                proxies: Arc::new(Proxies { trusted: listener.trusted_proxies.clone(), family: listener.client_address_from.family() }),
+            },
             limits: config.limits.clone(),
             reserved: Rc::new(ReservedPaths::new(&config.tokens.paths)),
             stage,
@@ -93,9 +98,8 @@ impl Connections {
         });
         self.open.borrow_mut().push(Rc::downgrade(&open));
         let limits = HeadLimits { bytes: self.limits.head_bytes, headers: self.limits.headers };
-        let ids = Rc::clone(worker);
-        let gated = HeadGate::new(stream, limits, gate, problem::raw);
-        drop(ids);
+        let ids = worker.request_ids();
+        let gated = HeadGate::new(stream, limits, gate, move |code| problem::raw_http1(code, &ids.next()));
         tokio::task::spawn_local(serve(counted, open, gated));
     }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use countersign_core::allow_list::AllowLists;
 use countersign_core::sealed::MasterKey;
 use countersign_store::SharedStore;
 
@@ -82,15 +81,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Publisher {
-    /// A publisher for `live`. Nothing is read yet: see [`Publisher::publish`] with [`Parts::ALL`].
+    /// A publisher for `live`. Nothing is read yet: see [`Publisher::read_everything`].
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>, master: Arc<MasterKey>, tokens: Tokens, live: Arc<ArcSwap<Snapshot>>) -> Self {
+        let token_keys = TokenKeys::none(&tokens);
         Self(Arc::new(Inner {
             store,
             clock,
             master,
             tokens,
             live,
-            token_keys: ArcSwap::from_pointee(TokenKeys::none()),
+            token_keys: ArcSwap::from_pointee(token_keys),
             wanted: Mutex::new(Parts::NONE),
             turn: tokio::sync::Mutex::new(()),
             retrying: AtomicBool::new(false),
@@ -121,6 +121,14 @@ impl Publisher {
             }
         }
         outcome
+    }
+
+    /// Puts everything that is stored in force, for the start: nothing is tried in the background when it fails.
+    ///
+    /// # Errors
+    /// When the store does not answer or holds something unreadable.
+    pub async fn read_everything(&self) -> Result<(), NotPublished> {
+        self.catch_up(Parts::ALL).await
     }
 
     /// Reads what is wanted, unless somebody who began after the change was stored has done so already.
@@ -170,11 +178,11 @@ impl Inner {
         next.revision = self.store.revision().await.map_err(|e| failed(&e))?;
         if parts.directory {
             let directory = self.store.load_directory().await.map_err(|e| failed(&e))?;
-            next.keys = Arc::new(LiveKeys::build(directory, &self.master).map_err(|e| failed(&e))?);
+            next.keys = Arc::new(LiveKeys::build(directory, &self.master, &next.profiles).map_err(|e| failed(&e))?);
         }
         if parts.lists {
             let lists = self.store.load_allow_lists().await.map_err(|e| failed(&e))?;
-            next.lists = Arc::new(AllowLists::build(&lists));
+            next.lists = Arc::new(next.lists.updated(&lists));
         }
         if parts.ended {
             let ended = self.store.load_ended_sessions(self.clock.now(), self.tokens.access_time).await.map_err(|e| failed(&e))?;
@@ -183,7 +191,7 @@ impl Inner {
         if parts.token_keys {
             let stored = self.store.load_token_keys().await.map_err(|e| failed(&e))?;
             let keys = TokenKeys::build(&stored, &self.master, &self.tokens).map_err(|e| failed(&e))?;
-            next.tokens = Arc::new(keys.verifier());
+            next.tokens = Arc::clone(keys.trust());
             self.token_keys.store(Arc::new(keys));
         }
         self.live.store(Arc::new(next));

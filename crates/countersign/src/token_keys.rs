@@ -22,12 +22,12 @@ use countersign_store::Added;
 use crate::config::Tokens;
 use crate::control::{Control, store_failed};
 use crate::publish::Parts;
+use crate::snapshot::TokenTrust;
 
 /// The keys of access tokens as of one reading of the store.
 pub struct TokenKeys {
     signers: Vec<Signer>,
-    ring: Arc<TokenRing>,
-    expected: Expected,
+    trust: Arc<TokenTrust>,
 }
 
 struct Signer {
@@ -47,8 +47,8 @@ pub struct UnusableKey {
 impl TokenKeys {
     /// No keys: nothing is signed and nothing verifies.
     pub fn none(tokens: &Tokens) -> Self {
-        let expected = Expected { issuer: tokens.issuer.as_str().into(), audience: tokens.audience.as_str().into() };
-        Self { signers: Vec::new(), ring: Arc::new(TokenRing::default()), expected }
+        let expected = expected(tokens);
+        Self { signers: Vec::new(), trust: Arc::new(TokenTrust { ring: TokenRing::default(), expected }) }
     }
 
     /// Opens stored keys.
@@ -68,7 +68,8 @@ impl TokenKeys {
             ring.push(VerifyingKey::new(key.id.clone(), key.algorithm, &key.public, key.ends).map_err(|e| unusable(&e))?);
             signers.push(Signer { signer, from: key.signs_from, until: key.signs_until });
         }
-        Ok(Self { signers, ring: Arc::new(TokenRing::new(ring)), ..Self::none(tokens) })
+        let expected = expected(tokens);
+        Ok(Self { signers, trust: Arc::new(TokenTrust { ring: TokenRing::new(ring), expected }) })
     }
 
     /// Signs an access token of a session. `id` becomes its `jti`.
@@ -90,8 +91,8 @@ impl TokenKeys {
             return Err(Code::CouldNotDecide.into());
         };
         let claims = AccessClaims {
-            issuer: Arc::clone(&self.expected.issuer),
-            audience: Arc::clone(&self.expected.audience),
+            issuer: Arc::clone(&self.trust.expected.issuer),
+            audience: Arc::clone(&self.trust.expected.audience),
             principal,
             client: session.client.clone(),
             session: session.id.clone(),
@@ -107,19 +108,18 @@ impl TokenKeys {
     }
 
     /// What access tokens are verified with.
-    pub const fn ring(&self) -> &Arc<TokenRing> {
-        &self.ring
-    }
-
-    /// Whose tokens are taken, and for whom they must be.
-    pub const fn expected(&self) -> &Expected {
-        &self.expected
+    pub const fn trust(&self) -> &Arc<TokenTrust> {
+        &self.trust
     }
 
     /// The public keys as a JWK set (RFC 7517 section 5).
     pub fn jwks(&self) -> serde_json::Value {
-        serde_json::json!({ "keys": self.ring.keys().iter().map(VerifyingKey::jwk).collect::<Vec<_>>() })
+        serde_json::json!({ "keys": self.trust.ring.keys().iter().map(VerifyingKey::jwk).collect::<Vec<_>>() })
     }
+}
+
+fn expected(tokens: &Tokens) -> Expected {
+    Expected { issuer: tokens.issuer.as_str().into(), audience: tokens.audience.as_str().into() }
 }
 
 /// Makes the first token key, unless there is one that signs, and puts the keys in force. Two nodes that start at once keep one.
