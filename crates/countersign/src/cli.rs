@@ -30,8 +30,9 @@ use std::str::FromStr;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use http::uri::Authority;
 
-use crate::config_check;
+use crate::config::LogFormat;
 use crate::config_error::BadConfig;
+use crate::{config_check, log};
 
 /// An authentication gateway: lets a request through only when it proves who sent it, comes from where that sender may come,
 /// and has not been sent before.
@@ -197,10 +198,16 @@ pub fn main() -> ExitCode {
 /// Does what is asked for; what is returned belongs on standard output.
 fn run(command: Command) -> Result<String, Failure> {
     match command {
-        Command::Dev(arguments) => crate::dev::run(arguments).map(|()| String::new()).map_err(|error| Failure::Failed(error.to_string())),
+        Command::Dev(arguments) => {
+            log::start(LogFormat::Text, "warn");
+            crate::dev::run(arguments).map(|()| String::new()).map_err(|error| Failure::Failed(error.to_string()))
+        }
         Command::Serve(ServeArgs { config }) => {
             let checked = config_check::read(&config)?;
-            eprint!("{}", checked.warnings);
+            log::start(checked.config.log, "info");
+            for finding in &checked.warnings.findings {
+                tracing::warn!(file = checked.warnings.name, help = finding.help, "{}", finding.message);
+            }
             crate::startup::serve(checked.config).map(|()| String::new()).map_err(|error| Failure::Failed(error.to_string()))
         }
         Command::Init(arguments) => init(&arguments),

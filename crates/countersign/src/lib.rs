@@ -39,13 +39,14 @@ pub mod passwords;
 pub mod publish;
 pub mod token_keys;
 pub mod tokens_api;
-pub mod wire;
+pub(crate) mod wire;
 
 // Starting and stopping.
 pub mod data_directory;
 pub mod demo;
 pub mod dev;
 pub mod echo;
+pub mod log;
 pub mod startup;
 
 // The command line.

@@ -10,8 +10,11 @@ use crate::hashing::HashingPlace;
 
 /// What came of checking a password that was shown.
 pub enum Shown {
-    /// It is the one; with a better hash of it where the stored one is out of date.
-    Good { rehashed: Option<PasswordHash> },
+    /// It is the one.
+    Good {
+        /// A better hash of it, where the stored one is out of date.
+        rehashed: Option<PasswordHash>,
+    },
     /// It is not, or there is no such user.
     Bad,
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use countersign_core::allow_list::AllowLists;
 use countersign_core::sealed::MasterKey;
 use countersign_store::SharedStore;
 
@@ -171,11 +170,11 @@ impl Inner {
         next.revision = self.store.revision().await.map_err(|e| failed(&e))?;
         if parts.directory {
             let directory = self.store.load_directory().await.map_err(|e| failed(&e))?;
-            next.keys = Arc::new(LiveKeys::build(directory, &self.master).map_err(|e| failed(&e))?);
+            next.keys = Arc::new(LiveKeys::build(directory, &self.master, &next.profiles).map_err(|e| failed(&e))?);
         }
         if parts.lists {
             let lists = self.store.load_allow_lists().await.map_err(|e| failed(&e))?;
-            next.lists = Arc::new(AllowLists::build(&lists));
+            next.lists = Arc::new(next.lists.updated(&lists));
         }
         if parts.ended {
             let ended = self.store.load_ended_sessions(self.clock.now(), self.tokens.access_time).await.map_err(|e| failed(&e))?;
@@ -184,7 +183,7 @@ impl Inner {
         if parts.token_keys {
             let stored = self.store.load_token_keys().await.map_err(|e| failed(&e))?;
             let keys = TokenKeys::build(&stored, &self.master, &self.tokens).map_err(|e| failed(&e))?;
-            next.tokens = Arc::new(keys.verifier());
+            next.tokens = Arc::clone(keys.trust());
             self.token_keys.store(Arc::new(keys));
         }
         self.live.store(Arc::new(next));

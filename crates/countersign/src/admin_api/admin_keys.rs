@@ -15,7 +15,7 @@ pub async fn list(call: Call) -> Result<Answer, Failure> {
     let (after, limit) = call.page()?;
     let mut keys = call.control.store.load_directory().await?.admin_keys;
     keys.sort_by(|a, b| a.id.cmp(&b.id));
-    Answer::ok(&paged(keys, |key| key.id.to_string(), after, limit, AdminKeyOut::from))
+    Answer::ok(&paged(keys, |key| key.id.to_string(), after, limit, |key| AdminKeyOut::from(key)))
 }
 
 /// `POST /admin-keys`. Nobody gives more than they have.

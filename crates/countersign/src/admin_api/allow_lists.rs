@@ -13,7 +13,7 @@ use crate::wire::{ListOut, NewList};
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     let (after, limit) = call.page()?;
     let lists = call.control.store.load_allow_lists().await?;
-    Answer::ok(&paged(lists, |list| list.name.to_string(), after, limit, ListOut::from))
+    Answer::ok(&paged(lists, |list| list.name.to_string(), after, limit, |list| ListOut::from(list)))
 }
 
 /// `POST /allow-lists`

@@ -14,7 +14,7 @@ pub async fn list(call: Call) -> Result<Answer, Failure> {
     let (after, limit) = call.page()?;
     let mut clients = call.control.store.load_directory().await?.clients;
     clients.sort_by(|a, b| a.name.cmp(&b.name));
-    Answer::ok(&paged(clients, |client| client.name.to_string(), after, limit, ClientOut::from))
+    Answer::ok(&paged(clients, |client| client.name.to_string(), after, limit, |client| ClientOut::from(client)))
 }
 
 /// `POST /clients`

@@ -52,10 +52,8 @@ pub async fn replace(call: Call) -> Result<Answer, Failure> {
     let current = find(&call).await?;
     let expected = if_match.expected(current.version)?;
     let draft = draft(&call, given).await?;
-    match save(&call, &current, draft, expected).await? {
-        Saved::Is(entry) => answer(&entry),
-        Saved::Stale => Err(Code::Stale.into()),
-    }
+    let entry = save(&call, &current, draft, expected).await?.ok_or(Code::Stale)?;
+    answer(&entry)
 }
 
 /// `PATCH` (RFC 7396): what is not sent stays, null goes back to its default.
@@ -73,7 +71,7 @@ pub async fn patch(call: Call) -> Result<Answer, Failure> {
             members.retain(|_, value| !value.is_null());
         }
         let draft = draft(&call, from_json(merged.to_string().as_bytes())?).await?;
-        if let Saved::Is(entry) = save(&call, &current, draft, Some(current.version)).await? {
+        if let Some(entry) = save(&call, &current, draft, Some(current.version)).await? {
             return answer(&entry);
         }
     }
@@ -91,21 +89,17 @@ pub async fn remove(call: Call) -> Result<Answer, Failure> {
     Ok(Answer::done())
 }
 
-enum Saved {
-    Is(Entry),
-    Stale,
-}
-
-async fn save(call: &Call, current: &Entry, draft: Draft, expected: Option<u64>) -> Result<Saved, Failure> {
+/// The entry as it is stored now; none when somebody else changed it first.
+async fn save(call: &Call, current: &Entry, draft: Draft, expected: Option<u64>) -> Result<Option<Entry>, Failure> {
     let next = allow_list::apply(current, draft).map_err(bad_fields)?;
     let detail = json!({"list": next.list.as_str(), "before": EntryIn::of(current), "after": EntryIn::of(&next)});
     let outcome = call.control.store.save_entry(&next, expected, &call.audit("entry.changed", &next.id, detail)).await?;
     if outcome == Changed::Stale {
-        return Ok(Saved::Stale);
+        return Ok(None);
     }
     call.changed(outcome, Code::Stale, Parts::LISTS).await?;
     // As it is stored: the version is the store's to count.
-    find(call).await.map(Saved::Is)
+    find(call).await.map(Some)
 }
 
 fn answer(entry: &Entry) -> Result<Answer, Failure> {
@@ -147,7 +141,11 @@ async fn draft(call: &Call, given: EntryIn) -> Result<Draft, Failure> {
 }
 
 /// A principal by its id, or a client by its name. A client must be there: an entry for nobody is a mistake.
-async fn principal(call: &Call, errors: &mut FieldErrors, named: &str) -> Result<Option<countersign_core::principal::PrincipalId>, Failure> {
+async fn principal(
+    call: &Call,
+    errors: &mut FieldErrors,
+    named: &str,
+) -> Result<Option<countersign_core::principal::PrincipalId>, Failure> {
     use countersign_core::principal::PrincipalId;
     if let Ok(PrincipalId::User(id)) = named.parse() {
         return Ok(Some(PrincipalId::User(id)));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use countersign_core::audit::Actor;
 use countersign_core::code::{Code, Refusal};
 use countersign_core::directory::AdminScope;
-use countersign_core::secret::MadeSecret;
+use countersign_core::secret::{CredentialHash, MadeSecret};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
@@ -105,7 +105,7 @@ pub(super) fn find_caller(control: &Control, head: &Parts, peer: Peer) -> Result
     let live = control.publisher.live();
     let now = control.now();
     key.filter(|(_, key)| MadeSecret::AdminKey.is_well_formed(key))
-        .and_then(|(_, key)| live.keys.find_admin_key(key))
+        .and_then(|(_, key)| live.keys.find_admin_key(&CredentialHash::of(key)))
         .filter(|key| key.enabled && key.expires.is_none_or(|expires| now < expires))
         .map(|key| Caller { actor: Actor::AdminKey(key.id.clone()), scopes: Some(key.scopes.clone()) })
         .ok_or_else(|| Code::InvalidAdminKey.into())

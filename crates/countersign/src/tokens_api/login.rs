@@ -85,7 +85,7 @@ pub async fn log_out(asked: Asked) -> Result<(), Refusal> {
     let now = control.now();
     let shown = asked.bearer()?;
     let keys = control.publisher.token_keys();
-    let verified = access_token::verify(shown.expose(), keys.ring(), keys.expected(), now)?;
+    let verified = access_token::verify(shown.expose(), &keys.trust().ring, &keys.trust().expected, now)?;
     let identity = verified.get();
     let session = identity.session.as_ref().ok_or(Code::InvalidToken)?;
     let actor = Actor::Principal(identity.principal.id.clone());
@@ -102,9 +102,11 @@ fn wrong() -> Refusal {
 /// Which application asks.
 pub(super) fn client_name(fields: &mut Fields) -> Result<ClientName, Refusal> {
     let given = fields.take("client_id")?;
-    given.as_ref().map_or(FIRST_PARTY, SecretText::expose).parse().map_err(|bad: countersign_core::id::BadId| {
-        Refusal::with(Code::InvalidRequest, format!("client_id is not {}", bad.what))
-    })
+    given
+        .as_ref()
+        .map_or(FIRST_PARTY, SecretText::expose)
+        .parse()
+        .map_err(|bad: countersign_core::id::BadId| Refusal::with(Code::InvalidRequest, format!("client_id is not {}", bad.what)))
 }
 
 /// Which scopes are asked for, if any are named.
