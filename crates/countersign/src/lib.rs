@@ -46,6 +46,7 @@ pub mod data_directory;
 pub mod demo;
 pub mod dev;
 pub mod echo;
+pub mod log;
 pub mod startup;
 
 // The command line.
