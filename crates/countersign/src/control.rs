@@ -16,7 +16,7 @@ use crate::config::{Config, Tokens};
 use crate::hashing::HashingPool;
 use crate::publish::{Parts, Publisher};
 use crate::snapshot::Snapshot;
-use crate::token_keys::ensure_token_key;
+use crate::token_keys;
 
 /// The state of the token endpoints and of the admin API.
 pub struct Control {
@@ -55,10 +55,10 @@ impl Control {
         let (master, tokens) = (Arc::new(master), config.tokens.clone());
         let live = Arc::new(ArcSwap::from_pointee(start));
         let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
-        publisher.read_everything().await.map_err(|error| CannotStart(error.to_string()))?;
+        publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
         let hashing = HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue);
         let control = Arc::new(Self { store, clock, entropy, master, publisher, hashing, live, tokens });
-        ensure_token_key(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
+        token_keys::ensure(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
         Ok(control)
     }
 

@@ -2,7 +2,6 @@
 //! at the other end.
 
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
@@ -46,21 +45,20 @@ impl Drop for LocalSocket {
 /// # Errors
 /// When the directory belongs to somebody else, a gateway listens there already, or the system refuses.
 pub fn bind(path: &Path) -> io::Result<LocalSocket> {
-    let said = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display()));
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_private(directory).map_err(said)?;
+    make_private(directory)?;
     match std::fs::symlink_metadata(path) {
         Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-            return Err(said(io::Error::new(io::ErrorKind::AddrInUse, "a gateway is running there")));
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "a gateway is running there"));
         }
-        Ok(there) if std::os::unix::fs::FileTypeExt::is_socket(&there.file_type()) => std::fs::remove_file(path).map_err(said)?,
-        Ok(_) => return Err(said(io::Error::new(io::ErrorKind::AlreadyExists, "something that is not a socket is there"))),
+        Ok(there) if std::os::unix::fs::FileTypeExt::is_socket(&there.file_type()) => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is not a socket is there")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(said(error)),
+        Err(error) => return Err(error),
     }
-    let listener = UnixListener::bind(path).map_err(said)?;
+    let listener = UnixListener::bind(path)?;
     // Nobody else reaches it in between: the directory is closed to them.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(said)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(LocalSocket { listener, path: path.to_owned() })
 }
 
@@ -110,13 +108,6 @@ fn caller(stream: &UnixStream) -> Option<Peer> {
 
 /// Serves the admin API on its TCP listener until `stage` says to stop.
 pub async fn serve_tcp(listener: TcpListener, control: Arc<Control>, mut stage: watch::Receiver<Stage>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, "the admin listener cannot be used");
-            return;
-        }
-    };
     let router = admin_api::router(control);
     let mut connections = JoinSet::new();
     loop {

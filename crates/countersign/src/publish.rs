@@ -81,7 +81,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Publisher {
-    /// A publisher for `live`. Nothing is read yet: see [`Publisher::read_everything`].
+    /// A publisher for `live`. Nothing is read yet: see [`Publisher::publish`] with [`Parts::ALL`].
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>, master: Arc<MasterKey>, tokens: Tokens, live: Arc<ArcSwap<Snapshot>>) -> Self {
         let token_keys = TokenKeys::none(&tokens);
         Self(Arc::new(Inner {
@@ -121,14 +121,6 @@ impl Publisher {
             }
         }
         outcome
-    }
-
-    /// Puts everything that is stored in force, for the start: nothing is tried in the background when it fails.
-    ///
-    /// # Errors
-    /// When the store does not answer or holds something unreadable.
-    pub async fn read_everything(&self) -> Result<(), NotPublished> {
-        self.catch_up(Parts::ALL).await
     }
 
     /// Reads what is wanted, unless somebody who began after the change was stored has done so already.

@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_core::access_token::{AccessClaims, Expected, TokenRing, TokenSigner, VerifyingKey};
+use countersign_core::access_token::{AccessClaims, TokenRing, TokenSigner, VerifyingKey};
 use countersign_core::audit::{Actor, AuditEvent};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::directory::{TokenAlgorithm, TokenKey};
@@ -47,8 +47,7 @@ pub struct UnusableKey {
 impl TokenKeys {
     /// No keys: nothing is signed and nothing verifies.
     pub fn none(tokens: &Tokens) -> Self {
-        let expected = expected(tokens);
-        Self { signers: Vec::new(), trust: Arc::new(TokenTrust { ring: TokenRing::default(), expected }) }
+        Self { signers: Vec::new(), trust: Arc::new(TokenTrust::of_nobody(tokens)) }
     }
 
     /// Opens stored keys.
@@ -68,8 +67,7 @@ impl TokenKeys {
             ring.push(VerifyingKey::new(key.id.clone(), key.algorithm, &key.public, key.ends).map_err(|e| unusable(&e))?);
             signers.push(Signer { signer, from: key.signs_from, until: key.signs_until });
         }
-        let expected = expected(tokens);
-        Ok(Self { signers, trust: Arc::new(TokenTrust { ring: TokenRing::new(ring), expected }) })
+        Ok(Self { signers, trust: Arc::new(TokenTrust { ring: TokenRing::new(ring), ..TokenTrust::of_nobody(tokens) }) })
     }
 
     /// Signs an access token of a session. `id` becomes its `jti`.
@@ -118,15 +116,11 @@ impl TokenKeys {
     }
 }
 
-fn expected(tokens: &Tokens) -> Expected {
-    Expected { issuer: tokens.issuer.as_str().into(), audience: tokens.audience.as_str().into() }
-}
-
 /// Makes the first token key, unless there is one that signs, and puts the keys in force. Two nodes that start at once keep one.
 ///
 /// # Errors
 /// When the store, the dice or the keys fail.
-pub async fn ensure_token_key(control: &Control) -> Result<(), Refusal> {
+pub async fn ensure(control: &Control) -> Result<(), Refusal> {
     let now = control.now();
     let keys = control.store.load_token_keys().await.map_err(store_failed)?;
     if !keys.iter().any(|key| key.signs_from <= now && key.signs_until.is_none_or(|until| now < until)) {

@@ -51,7 +51,7 @@ pub async fn add(call: Call) -> Result<Answer, Failure> {
         None => Some(KeyId::new(call.control.fresh()?)),
     };
     let (Some(profile), Some(id)) = (profile, id) else { return Err(errors.into_failure()) };
-    if !call.control.live.load().profiles.iter().any(|known| *known.name() == profile) {
+    if !call.control.publisher.live().profiles.iter().any(|known| *known.name() == profile) {
         return Err(Failure::field("profile", format!("there is no signature profile {profile}")));
     }
     let (secret, text) = make_secret(&call)?;
