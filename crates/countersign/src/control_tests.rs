@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,7 +22,7 @@ use tower_service::Service as _;
 
 use crate::admin_api::{self, Peer};
 use crate::ambient::fixed::{CountingEntropy, FixedClock};
-use crate::config::{Config, Tokens};
+use crate::config::Tokens;
 use crate::control::Control;
 use crate::faulty_store::FaultyStore;
 use crate::hashing::HashingPool;
