@@ -58,7 +58,8 @@ pub async fn set_up(gateway: &Gateway, data: &Path) -> Result<Demo, StartError> 
         "CS_URL=http://{}\nCS_ADMIN_URL=http://{}\nCS_ADMIN_KEY={}\nCS_USERNAME={USERNAME}\nCS_PASSWORD={}\nCS_KEY_ID={}\nCS_SECRET={}\nCS_API_KEY={}\nCS_LIST={LIST}\n",
         gateway.listen, gateway.admin, secrets.admin_key, secrets.password, secrets.key_id, secrets.secret, secrets.api_key
     );
-    data_directory::write_whole(&env_file, text.as_bytes()).map_err(|error| StartError(format!("cannot write {}: {error}", env_file.display())))?;
+    data_directory::write_whole(&env_file, text.as_bytes())
+        .map_err(|error| StartError(format!("cannot write {}: {error}", env_file.display())))?;
     Ok(Demo { env_file })
 }
 

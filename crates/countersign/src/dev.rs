@@ -17,7 +17,9 @@ use crate::{cli, echo};
 pub fn run(arguments: cli::DevArgs) -> Result<(), StartError> {
     for (flag, address) in [("--listen", arguments.listen), ("--admin-listen", arguments.admin_listen)] {
         if !address.ip().is_loopback() {
-            return Err(StartError(format!("{flag} {address} is not a loopback address: `dev` prints its secrets; use `countersign serve`")));
+            return Err(StartError(format!(
+                "{flag} {address} is not a loopback address: `dev` prints its secrets; use `countersign serve`"
+            )));
         }
     }
     startup::control_runtime()?.block_on(async {

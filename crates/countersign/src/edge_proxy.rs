@@ -27,7 +27,7 @@ use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
 use crate::snapshot::Snapshot;
 use crate::tunnel;
-use crate::upstream::Upstream;
+use crate::upstream::{Progress, Upstream};
 use crate::worker::Worker;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,6 +59,7 @@ const CONTROL_BODY: usize = 64 * 1024;
 pub async fn handle(worker: Rc<Worker>, open: Rc<Open>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
     let id = worker.request_ids().next();
     let mut manners = Manners::default();
+    let upgrade = is_upgrade(request.headers());
     let mut response = match answer(&worker, &open, request, &id, &mut manners).await {
         Ok(response) => response,
         Err(refusal) => {
@@ -66,6 +67,10 @@ pub async fn handle(worker: Rc<Worker>, open: Rc<Open>, request: Request<Incomin
             respond::refusal(&refusal, &manners, &id)
         }
     };
+    if upgrade {
+        // The gate holds back what was sent behind the head until it is known what that is.
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS { open.upgraded() } else { open.not_upgraded() }
+    }
     if open.ends_after_this() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -110,20 +115,26 @@ async fn answer(
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
-    forward(worker, open, permit, upstream, Request::from_parts(head, body), compared, upgrade).await
+    let progress = Progress::begin();
+    let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
+    forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
+}
+
+/// A request on its way out.
+struct Outgoing<'u> {
+    upstream: &'u Rc<Upstream>,
+    request: Request<ForwardBody>,
+    progress: Progress,
+    /// Tells how the comparison of a streamed body came out.
+    compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
+    /// The client's side of an upgrade.
+    upgrade: Option<OnUpgrade>,
 }
 
 /// Sends a request that may pass, and relays the answer.
-async fn forward(
-    worker: &Rc<Worker>,
-    open: &Rc<Open>,
-    permit: Permit,
-    upstream: &Rc<Upstream>,
-    request: Request<ForwardBody>,
-    compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
-    upgrade: Option<OnUpgrade>,
-) -> Result<Response<AnswerBody>, Refusal> {
-    let answered = upstream.send(request).await;
+async fn forward(worker: &Rc<Worker>, open: &Rc<Open>, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
+    let Outgoing { upstream, request, progress, compared, upgrade } = outgoing;
+    let answered = upstream.send(request, &progress).await;
     if let Some(compared) = compared {
         // The upstream may answer before it has the whole body: its answer waits until the body is known to be the one
         // that was signed. A body that was never read to its end was never compared.
@@ -134,7 +145,6 @@ async fn forward(
         (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => {
             let sessions = permit.identities().filter_map(|identity| identity.session.clone()).collect();
             let lease = tunnel::Lease { expires: permit.expires(), sessions };
-            open.upgraded();
             let (worker, stage) = (Rc::clone(worker), open.stage.clone());
             let theirs = hyper::upgrade::on(&mut response);
             tokio::task::spawn_local(async move {
@@ -146,11 +156,7 @@ async fn forward(
         }
         // An upgrade that nobody asked for.
         (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
-        (_, Some(_)) => {
-            open.not_upgraded();
-            strip_connection(response.headers_mut(), false)?;
-        }
-        (_, None) => strip_connection(response.headers_mut(), false)?,
+        _ => strip_connection(response.headers_mut(), false)?,
     }
     Ok(response.map(AnswerBody::Upstream))
 }

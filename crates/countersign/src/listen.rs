@@ -54,7 +54,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// When a thread cannot be started or the system has no randomness.
-pub fn start(socket: TcpListener, listener: &Listener, shared: &Shared, entropy: &dyn Entropy, stage: &watch::Receiver<Stage>) -> io::Result<Vec<JoinHandle<()>>> {
+pub fn start(
+    socket: TcpListener,
+    listener: &Listener,
+    shared: &Shared,
+    entropy: &dyn Entropy,
+    stage: &watch::Receiver<Stage>,
+) -> io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
     let mut handles = Vec::new();
     for number in 0..shared.config.threads.get() {

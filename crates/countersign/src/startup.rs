@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use countersign_core::id::Revision;
+use countersign_core::identity_headers::IdentityHeaderNames;
 use countersign_core::routes::RouteTable;
 use countersign_core::signature::Profile;
 use countersign_store::memory::{MemoryReplay, ReplaySettings};
@@ -98,21 +99,23 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     // The sockets first: what is most likely to be in the way is said before anything is made.
     let socket = listen::bind(listener.address).map_err(|error| StartError(error.to_string()))?;
     let admin_socket = listen::bind(config.admin.address).map_err(|error| StartError(error.to_string()))?;
-    let admin_socket = tokio::net::TcpListener::from_std(admin_socket).map_err(|error| StartError(error.to_string()))?;
     let (listen_address, admin_address) = (local_address(socket.local_addr())?, local_address(admin_socket.local_addr())?);
 
     let data = &config.data;
     data_directory::prepare(data, purpose)?;
     let replay = open_replay(&config, data, clock.as_ref())?;
     let master = master_key::load(&config.master_key, entropy.as_ref()).map_err(|error| StartError(error.to_string()))?;
-    let store: SharedStore =
-        Arc::new(SqliteStore::open(&data.join("countersign.db")).await.map_err(|error| StartError::while_doing("cannot open the database", error))?);
+    let store: SharedStore = Arc::new(
+        SqliteStore::open(&data.join("countersign.db"))
+            .await
+            .map_err(|error| StartError::while_doing("cannot open the database", error))?,
+    );
 
     let nothing_yet = Snapshot {
         revision: Revision::default(),
         routes: Arc::new(RouteTable::build(config.routes.clone()).map_err(|error| StartError(error.to_string()))?),
         profiles: Arc::new([Profile::native()]),
-        identity_headers: Arc::new(config.identity_headers.clone()),
+        identity_headers: Arc::new(identity_headers(&config)?),
         lists: Arc::default(),
         keys: Arc::default(),
         tokens: Arc::new(TokenTrust::of_nobody(&config.tokens)),
@@ -191,6 +194,13 @@ impl Gateway {
         let _ = std::fs::remove_file(run_file);
         closed.map_err(|error| StartError::while_doing("the replay memory could not be closed", error))
     }
+}
+
+fn identity_headers(config: &Config) -> Result<IdentityHeaderNames, StartError> {
+    let crate::config::IdentityHeaders { consumer_id, consumer_username, credential_identifier, consumer_scopes } =
+        config.identity_headers.clone();
+    IdentityHeaderNames::new(consumer_id, consumer_username, credential_identifier, consumer_scopes)
+        .map_err(|error| StartError(error.to_string()))
 }
 
 fn local_address(told: std::io::Result<SocketAddr>) -> Result<SocketAddr, StartError> {

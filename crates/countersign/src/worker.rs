@@ -67,6 +67,7 @@ pub struct Worker {
 /// The snapshot as this thread last saw it. Counted by `Rc`, so that a request does not touch a counter that all cores share.
 struct Held {
     cache: arc_swap::Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    #[allow(clippy::redundant_allocation, reason = "the outer count is this thread's own, the inner one is shared by all cores")]
     held: Rc<Arc<Snapshot>>,
 }
 
@@ -83,6 +84,7 @@ impl Worker {
     }
 
     /// The rules in force now. One request is decided under one of these.
+    #[allow(clippy::redundant_allocation, reason = "the outer count is this thread's own, the inner one is shared by all cores")]
     pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
         let mut snapshot = self.snapshot.borrow_mut();
         let Held { cache, held } = &mut *snapshot;

@@ -10,4 +10,15 @@
     reason = "a test that finds something else than it expects ends there"
 )]
 
+mod allow_list;
+mod concurrency;
+mod dev;
+mod drain;
+mod framing;
+mod identity;
+mod login;
+mod refusals;
+mod restart;
+mod signed;
 mod tidy;
+mod websocket;

@@ -141,7 +141,11 @@ async fn draft(call: &Call, given: EntryIn) -> Result<Draft, Failure> {
 }
 
 /// A principal by its id, or a client by its name. A client must be there: an entry for nobody is a mistake.
-async fn principal(call: &Call, errors: &mut FieldErrors, named: &str) -> Result<Option<countersign_core::principal::PrincipalId>, Failure> {
+async fn principal(
+    call: &Call,
+    errors: &mut FieldErrors,
+    named: &str,
+) -> Result<Option<countersign_core::principal::PrincipalId>, Failure> {
     use countersign_core::principal::PrincipalId;
     if let Ok(PrincipalId::User(id)) = named.parse() {
         return Ok(Some(PrincipalId::User(id)));

@@ -63,7 +63,9 @@ impl Reading<'_> {
         // The path that clashes, if it can be found, else the whole table.
         let clashing = |table: &Spanned<RouteTable>| match table.get_ref().path.get_ref() {
             OneOrMany::One(_) => table.get_ref().path.span(),
-            OneOrMany::Many(paths) => paths.iter().find(|path| message.contains(path.get_ref().as_str())).map_or_else(|| table.span(), Spanned::span),
+            OneOrMany::Many(paths) => {
+                paths.iter().find(|path| message.contains(path.get_ref().as_str())).map_or_else(|| table.span(), Spanned::span)
+            }
         };
         let span = tables.get(later).map(clashing);
         let help = match earlier.and_then(|earlier| tables.get(earlier)) {

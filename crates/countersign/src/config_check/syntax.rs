@@ -29,7 +29,8 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> Finding {
     if let Some((found, expected)) = message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
         let expected = expected.replace("i64", "a whole number").replace("a boolean", "true or false");
         let expected = expected.replace("a string", "text in quotes");
-        let found = found.split(' ').next().unwrap_or_default().replace("floating", "fraction").replace("map", "table").replace("sequence", "list");
+        let found =
+            found.split(' ').next().unwrap_or_default().replace("floating", "fraction").replace("map", "table").replace("sequence", "list");
         return Finding { message: format!("this is {}, not {expected}", article(&found)), ..finding }.help(format!("write {expected}"));
     }
     if error.span().is_some_and(|span| span.is_empty()) {

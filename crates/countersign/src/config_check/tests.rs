@@ -70,8 +70,16 @@ fn every_mistake_is_shown_where_it_stands_with_what_to_write() {
         ("a reserved path", route("path = \"/api/auth/RefreshToken/\"\nrequire = \"jwt\"\nupstream = \"orders\"")),
         ("a method in lower case", route("path = \"/*\"\nmethods = [\"get\"]\nrequire = \"jwt\"\nupstream = \"orders\"")),
         ("a host with a port", route("host = \"api.example.com:8080\"\npath = \"/*\"\nrequire = \"jwt\"\nupstream = \"orders\"")),
-        ("two routes for one path", route("path = \"/a\"\nrequire = \"jwt\"\nupstream = \"orders\"\n[[route]]\npath = [\"/b\", \"/a\"]\nrefuse = true")),
-        ("two routes that differ in case", route("path = \"/a\"\nrequire = \"jwt\"\nupstream = \"orders\"\n[[route]]\npath = \"/A\"\nrequire = \"anyone\"\nupstream = \"orders\"")),
+        (
+            "two routes for one path",
+            route("path = \"/a\"\nrequire = \"jwt\"\nupstream = \"orders\"\n[[route]]\npath = [\"/b\", \"/a\"]\nrefuse = true"),
+        ),
+        (
+            "two routes that differ in case",
+            route(
+                "path = \"/a\"\nrequire = \"jwt\"\nupstream = \"orders\"\n[[route]]\npath = \"/A\"\nrequire = \"anyone\"\nupstream = \"orders\"",
+            ),
+        ),
         ("an unknown relaxation", route("path = \"/*\"\nallow = [\"encoded_slashes\"]\nrequire = \"jwt\"\nupstream = \"orders\"")),
         ("an issuer with a slash", verdict_with("tokens.issuer = \"https://api.example.com/\"")),
         ("a session shorter than its refresh", verdict_with("tokens.refresh_idle_seconds = 3600\ntokens.session_seconds = 60")),

@@ -102,9 +102,11 @@ fn wrong() -> Refusal {
 /// Which application asks.
 pub(super) fn client_name(fields: &mut Fields) -> Result<ClientName, Refusal> {
     let given = fields.take("client_id")?;
-    given.as_ref().map_or(FIRST_PARTY, SecretText::expose).parse().map_err(|bad: countersign_core::id::BadId| {
-        Refusal::with(Code::InvalidRequest, format!("client_id is not {}", bad.what))
-    })
+    given
+        .as_ref()
+        .map_or(FIRST_PARTY, SecretText::expose)
+        .parse()
+        .map_err(|bad: countersign_core::id::BadId| Refusal::with(Code::InvalidRequest, format!("client_id is not {}", bad.what)))
 }
 
 /// Which scopes are asked for, if any are named.
