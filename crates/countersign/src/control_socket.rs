@@ -2,6 +2,7 @@
 //! at the other end.
 
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
@@ -108,6 +109,13 @@ fn caller(stream: &UnixStream) -> Option<Peer> {
 
 /// Serves the admin API on its TCP listener until `stage` says to stop.
 pub async fn serve_tcp(listener: TcpListener, control: Arc<Control>, mut stage: watch::Receiver<Stage>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the admin listener cannot be used");
+            return;
+        }
+    };
     let router = admin_api::router(control);
     let mut connections = JoinSet::new();
     loop {
