@@ -82,7 +82,7 @@ impl Bench {
         let sqlite = SqliteStore::open(&directory.path().join("state.db")).await.unwrap();
         let faults = Arc::new(FaultyStore::new(Arc::new(sqlite)));
         let store: SharedStore = faults.clone();
-        let (clock, dice) = (Arc::new(FixedClock::at(NOW)), Arc::new(CountingEntropy::new()));
+        let (clock, dice) = (Arc::new(FixedClock::at(NOW)), Arc::new(CountingEntropy::default()));
         let mut key = vec![7; 32];
         key[0] = 1;
         let master = Arc::new(MasterKey::parse(&SecretBytes::new(key)).ok().unwrap());
