@@ -51,3 +51,9 @@ pub mod startup;
 
 // The command line.
 pub mod cli;
+
+// What tests share.
+#[cfg(test)]
+mod control_tests;
+#[cfg(test)]
+mod faulty_store;
