@@ -99,7 +99,6 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     // The sockets first: what is most likely to be in the way is said before anything is made.
     let socket = listen::bind(listener.address).map_err(|error| StartError(error.to_string()))?;
     let admin_socket = listen::bind(config.admin.address).map_err(|error| StartError(error.to_string()))?;
-    let admin_socket = tokio::net::TcpListener::from_std(admin_socket).map_err(|error| StartError(error.to_string()))?;
     let (listen_address, admin_address) = (local_address(socket.local_addr())?, local_address(admin_socket.local_addr())?);
 
     let data = &config.data;
