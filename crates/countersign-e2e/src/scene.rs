@@ -276,8 +276,7 @@ fn admin_bytes(host: &str, headers: &str, method: &str, path: &str, body: &Value
     }
     let body = if body.is_null() { String::new() } else { body.to_string() };
     if !body.is_empty() {
-        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        head.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()));
+        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
     }
     format!("{head}\r\n{body}").into_bytes()
 }

@@ -27,6 +27,7 @@ fn one_refresh_token_never_has_two_successors() {
     let scene = Scene::start();
     let mut current = scene.login();
     for round in 0..times(20, 1000) {
+        let began = std::time::Instant::now();
         let (content_type, target, body) = if round % 2 == 0 {
             ("application/x-www-form-urlencoded", "/token", format!("grant_type=refresh_token&refresh_token={}", current.refresh))
         } else {
@@ -45,7 +46,13 @@ fn one_refresh_token_never_has_two_successors() {
                 (text("refresh_token", "RefreshToken"), text("access_token", "AccessToken"))
             })
             .collect();
-        assert_eq!(successors.len(), 1, "round {round}: {:?}", answers.iter().map(|a| (a.status, a.code())).collect::<BTreeSet<_>>());
+        assert_eq!(
+            successors.len(),
+            1,
+            "round {round} {:?}: {:?}",
+            began.elapsed(),
+            answers.iter().map(|a| (a.status, a.text())).collect::<Vec<_>>()
+        );
         let (refresh, access) = successors.into_iter().next().unwrap();
         current = Tokens { access, refresh };
     }
