@@ -1,4 +1,6 @@
 //! Allow-lists: from where, to what, for whom, until when.
+//!
+//! Here are the records; `index.rs` answers for requests, `edit.rs` judges changes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +12,12 @@ use crate::network::Network;
 use crate::now::UnixMillis;
 use crate::path_pattern::PathPattern;
 use crate::principal::PrincipalId;
+
+mod edit;
+mod index;
+
+pub use edit::{BadField, Draft, add, apply};
+pub use index::{AllowLists, Judgement, Match, Origin};
 
 /// A named set of entries. A list without entries lets nobody in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +68,18 @@ pub struct Entry {
 pub struct Methods(BTreeSet<Arc<str>>);
 
 impl Methods {
-    /// Whether `method` is in the set, or the set is empty.
+    /// All methods.
+    pub const ALL: Self = Self(BTreeSet::new());
+
+    /// Whether `method` is in the set, or the set is empty. Who may GET may also ask for the HEAD of it (RFC 9110 section
+    /// 9.3.2).
     pub fn allow(&self, method: &str) -> bool {
-        self.0.is_empty() || self.0.contains(method)
+        self.0.is_empty() || self.0.contains(method) || (method == "HEAD" && self.0.contains("GET"))
+    }
+
+    /// Whether the set names `method` itself.
+    pub fn name(&self, method: &str) -> bool {
+        self.0.contains(method)
     }
 
     /// Whether the set is empty and so stands for all methods.

@@ -144,6 +144,8 @@ codes! {
     SignatureMalformed "signature_malformed" 401 "The request signature is incomplete or malformed" "Send every field of the signature scheme once, in its documented form.";
     /// The key is unknown or the signature does not match. Both say the same.
     SignatureMismatch "signature_mismatch" 401 "The request signature does not match" "Check the key id, the secret, and each line of the string to sign.";
+    /// The signature does not reach a part of the request that it must reach.
+    SignatureCoverage "signature_coverage" 401 "The signature does not cover enough of the request" "Sign the parts named in detail.";
     /// The timestamp is further in the past than the window.
     TimestampTooOld "timestamp_too_old" 401 "The timestamp is too far in the past" "Set the clock, use Unix seconds, and sign each request just before sending it.";
     /// The timestamp is further in the future than the window.
@@ -200,6 +202,14 @@ codes! {
     TooManyAttempts "too_many_attempts" 429 "Too many attempts" "Wait as long as Retry-After says.";
     /// Username, password or refresh token are not good.
     InvalidGrant "invalid_grant" 400 "The login or refresh token is not valid" "Check username and password, or log in again.";
+    /// A field of the token request is missing, repeated or malformed.
+    InvalidRequest "invalid_request" 400 "The token request is malformed" "Send each field once, in the body, as a form or as JSON.";
+    /// A grant type other than `password` and `refresh_token`.
+    UnsupportedGrantType "unsupported_grant_type" 400 "The grant type is not supported" "Send grant_type=password or grant_type=refresh_token.";
+    /// More was asked for than the user or the session has.
+    InvalidScope "invalid_scope" 400 "The scope goes beyond what was granted" "Ask for fewer scopes, or leave scope out.";
+    /// A client secret was shown; applications that log in have none.
+    InvalidClient "invalid_client" 401 "The application cannot be authenticated" "Send client_id without a secret; signed requests and API keys are for clients with secrets.";
     /// The body cannot be read as what it should be.
     InvalidBody "invalid_body" 422 "The request body cannot be read" "Correct the fields named in errors.";
     /// The media type is not one of those that are read.
@@ -208,6 +218,16 @@ codes! {
     NotFound "not_found" 404 "There is no such thing" "Check the name or id.";
     /// There is one already.
     AlreadyExists "already_exists" 409 "There is one already" "Choose another name, or change the one there is.";
+    /// A key has two live secrets already.
+    OverlapOpen "overlap_open" 409 "The key has two live secrets" "Wait until the old secret has ended, or remove it.";
+    /// The only secret of a key.
+    LastSecret "last_secret" 409 "It is the only secret of its key" "Add another secret first, or remove the key.";
+    /// What depends on it is not there.
+    NoOwner "no_owner" 404 "What it belongs to is not there" "Check the name or id in the path.";
+    /// The change is stored, but the rules in force could not be renewed.
+    NotYetInForce "not_yet_in_force" 503 "The change is saved but not yet in force" "Nothing needs to be repeated; the gateway keeps trying.";
+    /// The request names a host that is not the admin address: a page that rebinds its name would.
+    WrongAdminHost "wrong_admin_host" 421 "This is not the address of the admin API" "Use the address that the gateway prints at start.";
     /// The change would lock out the one who makes it.
     WouldLockOutEditor "would_lock_out_editor" 409 "The change would lock you out" "Use the command line on the gateway's own machine.";
     /// The thing was changed by somebody else.

@@ -157,6 +157,13 @@ impl KeyId {
     }
 }
 
+impl ProfileName {
+    /// The name of the native signature scheme: `v3.0`.
+    pub fn native() -> Self {
+        Self("v3.0".into())
+    }
+}
+
 impl RequestId {
     /// A new request id from fresh bytes.
     pub fn new(fresh: Fresh<10>) -> Self {

@@ -1,0 +1,330 @@
+//! Access tokens (RFC 9068): signed here, verified here, and nothing else is taken for one (RFC 8725).
+//!
+//! A token is checked as text first, then its header, then its signature, and only then are its claims read. All that is not
+//! ours says `invalid_token`; only a token of ours that is too old says so.
+
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+
+use crate::code::{Code, Refusal};
+use crate::directory::TokenAlgorithm;
+use crate::id::{ClientName, SessionId, TokenKeyId};
+use crate::now::UnixMillis;
+use crate::principal::{Principal, PrincipalId, Scopes};
+use crate::rule::Kind;
+use crate::secret::{SecretBytes, SecretText};
+use crate::verified::{Identity, Verified};
+
+/// The longest access token that is looked at, in bytes. Ours have about 600.
+pub const MOST_BYTES: usize = 8 * 1024;
+
+/// How far in the future `iat` may be, in seconds: nodes' clocks differ a little.
+const IAT_AHEAD: i64 = 60;
+
+/// The media type of access tokens (RFC 9068 section 2.1), as `typ` says it.
+const TYP: &str = "at+jwt";
+
+/// What an access token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessClaims {
+    /// `iss`: who signed it.
+    pub issuer: Arc<str>,
+    /// `aud`: whom it is for.
+    pub audience: Arc<str>,
+    /// `sub` and `preferred_username`: who.
+    pub principal: Principal,
+    /// `client_id`: the application that logged in.
+    pub client: ClientName,
+    /// `sid`: the login.
+    pub session: SessionId,
+    /// `jti`: this token. 1 to 128 characters.
+    pub id: String,
+    /// `iat`: when it was signed. Whole seconds are kept.
+    pub issued: UnixMillis,
+    /// `exp`: from when it is no longer good. Whole seconds are kept.
+    pub expires: UnixMillis,
+    /// `scope`: what it may do.
+    pub scopes: Scopes,
+}
+
+/// Whose tokens are taken, and for whom they must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// `iss`, compared byte by byte.
+    pub issuer: Arc<str>,
+    /// `aud`, compared byte by byte.
+    pub audience: Arc<str>,
+}
+
+/// Verifies an access token.
+pub fn verify(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<Verified<Identity>, Refusal> {
+    let claims = read(token, ring, expected, now)?;
+    // No leeway: the clock that signed it is ours.
+    if now >= claims.expires {
+        return Err(Code::TokenExpired.into());
+    }
+    Ok(Verified::new(Identity {
+        kind: Kind::Jwt,
+        principal: Arc::new(claims.principal),
+        credential: claims.session.as_str().into(),
+        scopes: Arc::new(claims.scopes),
+        session: Some(claims.session),
+        expires: Some(claims.expires),
+    }))
+}
+
+/// Verifies an access token that may have expired, for the endpoint that is shown one beside a refresh token. It says which
+/// session it belongs to and nothing more.
+pub fn verify_ignoring_expiry(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<SessionId, Refusal> {
+    read(token, ring, expected, now).map(|claims| claims.session)
+}
+
+/// The public keys of tokens that may still be shown, by `kid`.
+#[derive(Debug, Default)]
+pub struct TokenRing(Vec<VerifyingKey>);
+
+impl TokenRing {
+    /// A ring of these keys.
+    pub fn new(keys: Vec<VerifyingKey>) -> Self {
+        Self(keys)
+    }
+
+    /// The keys, to publish them.
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.0
+    }
+
+    fn find(&self, kid: &str, now: UnixMillis) -> Option<&VerifyingKey> {
+        self.0.iter().find(|key| key.id.as_str() == kid && key.ends.is_none_or(|ends| now < ends))
+    }
+}
+
+/// A public key: verifies with one algorithm and no other (RFC 8725 section 3.1).
+#[derive(Debug)]
+pub struct VerifyingKey {
+    id: TokenKeyId,
+    algorithm: TokenAlgorithm,
+    point: [u8; 65],
+    key: DecodingKey,
+    ends: Option<UnixMillis>,
+}
+
+impl VerifyingKey {
+    /// Reads the public key of a [`crate::directory::TokenKey`]: the uncompressed point. `ends` is when it no longer verifies.
+    pub fn new(id: TokenKeyId, algorithm: TokenAlgorithm, public: &[u8], ends: Option<UnixMillis>) -> Result<Self, BadTokenKey> {
+        let TokenAlgorithm::Es256 = algorithm;
+        let point = <[u8; 65]>::try_from(public).map_err(|_| BadTokenKey)?;
+        // A point off the curve is refused here, not at the first token.
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| BadTokenKey)?;
+        Ok(Self { id, algorithm, point, key: DecodingKey::from_ec_der(&point), ends })
+    }
+
+    /// The `kid`.
+    pub const fn id(&self) -> &TokenKeyId {
+        &self.id
+    }
+
+    /// The key as a JWK (RFC 7517, RFC 7518 section 6.2).
+    pub fn jwk(&self) -> serde_json::Value {
+        let (x, y) = self.point.get(1..).unwrap_or_default().split_at(32);
+        serde_json::json!({
+            "kty": "EC",
+            "use": "sig",
+            "alg": self.algorithm.as_str(),
+            "kid": self.id.as_str(),
+            "crv": "P-256",
+            "x": URL_SAFE_NO_PAD.encode(x),
+            "y": URL_SAFE_NO_PAD.encode(y),
+        })
+    }
+}
+
+/// A key that cannot be used: not of its algorithm, or not on its curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token key is not a P-256 key")]
+pub struct BadTokenKey;
+
+/// Signs access tokens.
+pub struct TokenSigner {
+    header: Header,
+    key: EncodingKey,
+    public: Vec<u8>,
+}
+
+impl TokenSigner {
+    /// Reads a private key in PKCS#8 (RFC 5958), DER.
+    pub fn new(id: &TokenKeyId, private: &SecretBytes) -> Result<Self, BadTokenKey> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private.expose()).map_err(|_| BadTokenKey)?;
+        let header = Header { typ: Some(TYP.to_owned()), kid: Some(id.as_str().to_owned()), ..Header::new(Algorithm::ES256) };
+        Ok(Self { header, key: EncodingKey::from_ec_der(private.expose()), public: pair.public_key().as_ref().to_vec() })
+    }
+
+    /// The public key: the uncompressed point.
+    pub fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// Signs a token. The random number inside an ECDSA signature is the cryptographic library's own business; it is the one
+    /// thing in this crate that does not follow from its arguments.
+    pub fn sign(&self, claims: &AccessClaims) -> Result<SecretText, CannotSignToken> {
+        let scope = claims.scopes.to_string();
+        let written = Written {
+            iss: &claims.issuer,
+            sub: claims.principal.id.as_str(),
+            aud: &claims.audience,
+            client_id: claims.client.as_str(),
+            exp: claims.expires.seconds(),
+            iat: claims.issued.seconds(),
+            jti: &claims.id,
+            sid: claims.session.as_str(),
+            scope: &scope,
+            preferred_username: &claims.principal.name,
+        };
+        jsonwebtoken::encode(&self.header, &written, &self.key).map(SecretText::new).map_err(|_| CannotSignToken)
+    }
+}
+
+/// The cryptographic library refused to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cannot sign the access token")]
+pub struct CannotSignToken;
+
+#[derive(Serialize)]
+struct Written<'c> {
+    iss: &'c str,
+    sub: &'c str,
+    aud: &'c str,
+    client_id: &'c str,
+    exp: i64,
+    iat: i64,
+    jti: &'c str,
+    sid: &'c str,
+    scope: &'c str,
+    preferred_username: &'c str,
+}
+
+/// The header of our tokens. What it does not name is refused: `crit`, `jwk`, `jku`, `x5u`, `x5c`, `zip`, `cty` and the rest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShownHeader {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// The claims of our tokens, each there and each of its type. A claim that is not known here could be a limit that a newer
+/// node has put on the token, so it is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShownClaims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    client_id: String,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    sid: String,
+    scope: String,
+    preferred_username: String,
+}
+
+/// RFC 7519 section 4.1.3: a string, or an array of strings.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// Exactly ours: a token that is also for somebody else could be replayed here by them.
+    fn is(&self, expected: &str) -> bool {
+        match self {
+            Self::One(one) => one == expected,
+            Self::Many(many) => matches!(many.as_slice(), [one] if one == expected),
+        }
+    }
+}
+
+/// Everything but the expiry.
+fn read(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<AccessClaims, Refusal> {
+    let parts = split(token).ok_or(Code::InvalidToken)?;
+    let header: ShownHeader = json(parts.header).ok_or(Code::InvalidToken)?;
+    let key = ring.find(&header.kid, now).ok_or(Code::InvalidToken)?;
+    // The algorithm is the key's. The header's is only compared with it.
+    if header.alg != key.algorithm.as_str() || !is_access_token_type(&header.typ) {
+        return Err(Code::InvalidToken.into());
+    }
+    let TokenAlgorithm::Es256 = key.algorithm;
+    if !jsonwebtoken::crypto::verify(parts.signature, parts.signed.as_bytes(), &key.key, Algorithm::ES256).unwrap_or(false) {
+        return Err(Code::InvalidToken.into());
+    }
+    let shown: ShownClaims = json(parts.claims).ok_or(Code::InvalidToken)?;
+    if shown.iss != *expected.issuer || !shown.aud.is(&expected.audience) {
+        return Err(Code::InvalidToken.into());
+    }
+    claims(shown, expected, now).ok_or_else(|| Code::InvalidToken.into())
+}
+
+fn claims(shown: ShownClaims, expected: &Expected, now: UnixMillis) -> Option<AccessClaims> {
+    let in_order = 0 <= shown.iat && shown.iat < shown.exp && shown.iat <= now.seconds().saturating_add(IAT_AHEAD);
+    let sized = (1..=128).contains(&shown.jti.len()) && !shown.preferred_username.is_empty();
+    if !in_order || !sized {
+        return None;
+    }
+    Some(AccessClaims {
+        issuer: Arc::clone(&expected.issuer),
+        audience: Arc::clone(&expected.audience),
+        principal: Principal { id: shown.sub.parse::<PrincipalId>().ok()?, name: shown.preferred_username.into() },
+        client: shown.client_id.parse().ok()?,
+        session: shown.sid.parse().ok()?,
+        id: shown.jti,
+        issued: UnixMillis::from_seconds(shown.iat),
+        expires: UnixMillis::from_seconds(shown.exp),
+        scopes: shown.scope.parse().ok()?,
+    })
+}
+
+struct Parts<'t> {
+    header: &'t str,
+    claims: &'t str,
+    signature: &'t str,
+    signed: &'t str,
+}
+
+/// A compact JWS (RFC 7515 section 7.1) and nothing that only looks like one: three parts of base64url, no padding.
+fn split(token: &str) -> Option<Parts<'_>> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if token.len() > MOST_BYTES || !token.bytes().all(allowed) {
+        return None;
+    }
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    // An ES256 signature has 64 bytes (RFC 7518 section 3.4): 86 characters.
+    let sound = !header.is_empty() && !claims.is_empty() && !claims.contains('.') && signature.len() == 86;
+    sound.then_some(Parts { header, claims, signature, signed })
+}
+
+/// Strict: no padding, no stray bits at the end, UTF-8, an object (serde would fill a struct from an array too), each member
+/// once.
+fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
+    let text = URL_SAFE_NO_PAD.decode(part).ok()?;
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(&text).ok()
+}
+
+/// RFC 9068 section 4: `at+jwt` or `application/at+jwt`, in any case (RFC 7515 section 4.1.9).
+fn is_access_token_type(typ: &str) -> bool {
+    typ.eq_ignore_ascii_case(TYP) || typ.eq_ignore_ascii_case("application/at+jwt")
+}
+
+#[cfg(test)]
+mod tests;

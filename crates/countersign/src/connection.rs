@@ -1,0 +1,210 @@
+//! One connection from a client: its gate, its requests, its end.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::Future as _;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use countersign_core::forwarded::Proxies;
+use countersign_core::head::HeadLimits;
+use countersign_core::request_view::Connection;
+use http::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use tokio::sync::watch;
+
+use crate::config::{Config, Limits, Listener};
+use crate::edge_proxy;
+use crate::head_gate::{GateState, HeadGate, Wait};
+use crate::listen::Stage;
+use crate::problem;
+use crate::reserved::ReservedPaths;
+use crate::worker::Worker;
+
+/// How long a client may take to read a last answer and close.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
+
+/// The connections of one data thread.
+pub struct Connections {
+    template: Connection,
+    limits: Limits,
+    reserved: Rc<ReservedPaths>,
+    stage: watch::Receiver<Stage>,
+    open: RefCell<Vec<Weak<Open>>>,
+}
+
+/// An open connection, as its requests see it.
+pub struct Open {
+    /// What requests are judged by.
+    pub connection: Connection,
+    /// The canonical address of the peer.
+    pub peer_address: IpAddr,
+    /// The same for `X-Forwarded-For`.
+    pub peer_header: HeaderValue,
+    /// The paths that are answered by the control side.
+    pub reserved: Rc<ReservedPaths>,
+    /// How far the process is on its way to its end.
+    pub stage: watch::Receiver<Stage>,
+    gate: Arc<GateState>,
+    /// What the gate was waiting for when it was last looked at, and since when.
+    watched: Cell<(u32, Instant)>,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What a connection was told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Serve,
+    /// End after the request under way.
+    Finish,
+    /// End now.
+    Cut,
+}
+
+impl Connections {
+    /// No connections yet.
+    pub fn new(listener: &Listener, config: &Config, stage: watch::Receiver<Stage>) -> Self {
+        Self {
+            template: Connection {
+                peer: listener.address,
+                public_scheme: listener.public_scheme,
+                proxies: Arc::new(Proxies { trusted: listener.trusted_proxies.clone(), family: listener.client_address_from.family() }),
+            },
+            limits: config.limits.clone(),
+            reserved: Rc::new(ReservedPaths::new(&config.tokens.paths)),
+            stage,
+            open: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Serves a new connection in a task of its own.
+    pub fn open(&self, worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+        let counted = Counted(Rc::clone(worker));
+        let stream = match prepare(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "a connection ended before it began"),
+        };
+        let peer_address = peer.ip().to_canonical();
+        let gate = Arc::new(GateState::new());
+        let open = Rc::new(Open {
+            connection: Connection { peer, ..self.template.clone() },
+            peer_address,
+            peer_header: HeaderValue::from_str(&peer_address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            reserved: Rc::clone(&self.reserved),
+            stage: self.stage.clone(),
+            gate: Arc::clone(&gate),
+            watched: Cell::new((0, Instant::now())),
+            order: Cell::new(if *self.stage.borrow() == Stage::Running { Order::Serve } else { Order::Finish }),
+            waker: RefCell::new(None),
+        });
+        self.open.borrow_mut().push(Rc::downgrade(&open));
+        let limits = HeadLimits { bytes: self.limits.head_bytes, headers: self.limits.headers };
+        let ids = worker.request_ids();
+        let gated = HeadGate::new(stream, limits, gate, move |code| problem::raw_http1(code, &ids.next()));
+        tokio::task::spawn_local(serve(counted, open, gated));
+    }
+
+    /// Ends connections that take too long, and all of them when the process stops.
+    pub fn sweep(&self) {
+        let stage = *self.stage.borrow();
+        self.open.borrow_mut().retain(|open| {
+            let Some(open) = open.upgrade() else { return false };
+            match stage {
+                Stage::Running => open.check_time(&self.limits),
+                Stage::Draining => open.tell(Order::Finish),
+                Stage::Over => open.tell(Order::Cut),
+            }
+            true
+        });
+    }
+}
+
+fn prepare(stream: TcpStream) -> std::io::Result<tokio::net::TcpStream> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    tokio::net::TcpStream::from_std(stream)
+}
+
+/// Takes the connection off the thread's count when it ends, however it ends.
+struct Counted(Rc<Worker>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>) {
+    let worker = Rc::clone(&counted.0);
+    let seen = Rc::clone(&open);
+    let service = service_fn(move |request| {
+        let (worker, open) = (Rc::clone(&worker), Rc::clone(&seen));
+        async move {
+            let response = edge_proxy::handle(&worker, &open, request).await;
+            Ok::<_, Infallible>(open.gate.answer(response))
+        }
+    });
+    let mut served = pin!(http1::Builder::new().half_close(false).serve_connection(gated, service).with_upgrades());
+    let mut obeyed = Order::Serve;
+    let ended = std::future::poll_fn(|context| {
+        let mut waker = open.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        drop(waker);
+        let order = open.order.get();
+        if order != obeyed {
+            obeyed = order;
+            match order {
+                Order::Serve => {}
+                Order::Finish => served.as_mut().graceful_shutdown(),
+                Order::Cut => return Poll::Ready(Ok(())),
+            }
+        }
+        served.as_mut().poll(context)
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(peer = %open.connection.peer, %error, "a connection ended early");
+    }
+}
+
+impl Open {
+    fn tell(&self, order: Order) {
+        if self.order.replace(order) != order
+            && let Some(waker) = self.waker.borrow().as_ref()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ends the connection if what it waits for takes too long. Called now and then: limits are held to within that.
+    fn check_time(&self, limits: &Limits) {
+        let mark = self.gate.mark();
+        let (seen, since) = self.watched.get();
+        if mark != seen {
+            self.watched.set((mark, Instant::now()));
+            return;
+        }
+        let most = match self.gate.waits_for() {
+            Wait::Idle => limits.idle_time,
+            Wait::Head => limits.head_time,
+            Wait::Body | Wait::Stream => limits.body_idle_time,
+            Wait::Close => CLOSING_TIME,
+            Wait::Answer | Wait::Tunnel => return,
+        };
+        if since.elapsed() >= most {
+            match self.gate.waits_for() {
+                Wait::Close => self.tell(Order::Cut),
+                _ => self.gate.time_out(),
+            }
+        }
+    }
+}

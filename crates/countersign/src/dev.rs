@@ -1,0 +1,143 @@
+//! `countersign dev`: everything running in one command, with an echo upstream, a demo user, a demo partner, and lines to paste.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::config_check::{self, Surroundings};
+use crate::demo::{self, Demo};
+use crate::startup::{self, Gateway, Purpose, StartError};
+use crate::{cli, echo};
+
+/// Runs until Ctrl-C.
+///
+/// # Errors
+/// When it cannot start, in words that say what to do.
+pub fn run(arguments: cli::DevArgs) -> Result<(), StartError> {
+    for (flag, address) in [("--listen", arguments.listen), ("--admin-listen", arguments.admin_listen)] {
+        if !address.ip().is_loopback() {
+            return Err(StartError(format!(
+                "{flag} {address} is not a loopback address: `dev` prints its secrets; use `countersign serve`"
+            )));
+        }
+    }
+    startup::control_runtime()?.block_on(async {
+        let (upstream, what) = match &arguments.upstream {
+            Some(url) => (url.to_string(), url.to_string()),
+            None => {
+                let echo = echo::start().await.map_err(|error| StartError(format!("cannot start the echo upstream: {error}")))?;
+                (format!("http://{echo}"), "built-in echo upstream".to_owned())
+            }
+        };
+        let config = configuration(&arguments, &upstream)?;
+        let gateway = startup::start(config, Purpose::Dev).await?;
+        let demo = demo::set_up(&gateway, &arguments.data).await?;
+        print!("{}", lines(&gateway, &demo, &what, &arguments.data, &Style::of_stdout()));
+        gateway.run_until_told_to_stop().await
+    })
+}
+
+/// The pair of routes that `init` writes too: signed with a version, a token without one.
+fn configuration(arguments: &cli::DevArgs, upstream: &str) -> Result<Config, StartError> {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let text = format!(
+        r#"
+data = {data}
+[[listener]]
+address = "{listen}"
+[admin]
+address = "{admin}"
+[upstream.demo]
+url = {upstream}
+[[route]]
+path = "/api/v3.0/*"
+require = "hmac and from({list})"
+upstream = "demo"
+[[route]]
+path = ["/api/v{{digit}}*", "/api/v{{digit}}*/*"]
+refuse = true
+[[route]]
+path = "/api/*"
+require = "jwt or api_key"
+upstream = "demo"
+"#,
+        data = quoted(&arguments.data.display().to_string()),
+        listen = arguments.listen,
+        admin = arguments.admin_listen,
+        upstream = quoted(upstream),
+        list = demo::LIST,
+    );
+    let here = Surroundings { directory: ".".into(), ..Surroundings::default() };
+    config_check::check("countersign dev", &text, &here).map(|checked| checked.config).map_err(|error| StartError(error.to_string()))
+}
+
+/// Marks for people, left out where nobody looks.
+struct Style {
+    bold: &'static str,
+    dim: &'static str,
+    plain: &'static str,
+}
+
+impl Style {
+    fn of_stdout() -> Self {
+        if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            Self { bold: "\x1b[1m", dim: "\x1b[2m", plain: "\x1b[0m" }
+        } else {
+            Self { bold: "", dim: "", plain: "" }
+        }
+    }
+}
+
+/// What is printed: at most 40 lines, and every line that does not start with `#` can be pasted.
+fn lines(gateway: &Gateway, demo: &Demo, upstream: &str, data: &Path, style: &Style) -> String {
+    let Style { bold, dim, plain } = style;
+    let (listen, admin): (SocketAddr, SocketAddr) = (gateway.listen, gateway.admin);
+    let binary = this_binary();
+    let (data, env) = (data.display(), demo.env_file.display());
+    format!(
+        r##"{bold}# Countersign is running. Ctrl-C stops it.{plain}
+#   gateway    http://{listen}  in front of the {upstream}
+#   admin API  http://{admin}
+#   data       {data}  {dim}(demo secrets: never put this on a network){plain}
+# Paste these lines into another shell, in this directory.
+set -a; . {env}; set +a
+
+{bold}# 1. Log in{plain}
+TOKENS=$(curl -s $CS_URL/token -d grant_type=password -d username=$CS_USERNAME -d password=$CS_PASSWORD); echo "$TOKENS"
+{bold}# 2. Call the API with the access token{plain}
+ACCESS=$(echo "$TOKENS" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+curl -s $CS_URL/api/hello -H "Authorization: Bearer $ACCESS"
+{bold}# 3. Refresh{plain}
+REFRESH=$(echo "$TOKENS" | sed 's/.*"refresh_token":"\([^"]*\)".*/\1/')
+curl -s $CS_URL/token -d grant_type=refresh_token -d refresh_token=$REFRESH; echo
+{bold}# 4. Sign a request as the partner, with openssl alone{plain}
+TS=$(date +%s); NONCE=$(openssl rand -hex 16); BODY=$(printf '' | openssl dgst -sha256 -r | cut -c1-64)
+SIG=$(printf 'v3.0\n%s\n%s\n%s\nGET\n%s\n/api/v3.0/hello\n\n%s' $CS_KEY_ID $TS $NONCE ${{CS_URL#http://}} $BODY | openssl dgst -sha256 -hmac $CS_SECRET -r | cut -c1-64)
+send() {{ curl -s $CS_URL/api/v3.0/hello -H "X-Key-Id: $CS_KEY_ID" -H "X-Timestamp: $TS" -H "X-Nonce: $NONCE" -H "X-Signature: v3=$SIG"; echo; }}
+send
+{bold}# 5. The same bytes again are refused (replayed){plain}
+send
+{bold}# 6. Remove the partner's network from the allow-list: refused from the next request on (address_not_allowed){plain}
+ENTRIES=$CS_ADMIN_URL/admin/v1/allow-lists/$CS_LIST/entries; ADMIN="Authorization: Bearer $CS_ADMIN_KEY"
+ENTRY=$(curl -s $ENTRIES -H "$ADMIN" | sed 's/.*"id":"\(en_[^"]*\)".*/\1/'); curl -s -X DELETE $ENTRIES/$ENTRY -H "$ADMIN" -H 'If-Match: *'
+send
+{bold}# 7. Put it back, and sign in one line{plain}
+curl -s $ENTRIES -H "$ADMIN" -H 'Content-Type: application/json' -d '{{"network":"{network}","note":"put back"}}'; echo
+{binary} sign --send GET $CS_URL/api/v3.0/hello
+{bold}# 8. A script's API key{plain}
+curl -s $CS_URL/api/hello -H "X-API-Key: $CS_API_KEY"
+"##,
+        network = demo::network(listen.ip()),
+    )
+}
+
+/// How this binary is called from here.
+fn this_binary() -> String {
+    let shown = |path: &Path| path.display().to_string();
+    let Ok(binary) = std::env::current_exe() else { return "countersign".into() };
+    match std::env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok().map(|path| format!("./{}", shown(path)))) {
+        Some(relative) => relative,
+        None => shown(&binary),
+    }
+}

@@ -1,0 +1,253 @@
+//! The reverse proxy: one request in, judged, decided, forwarded, and the answer relayed.
+//! The only caller of `forward`, which takes a [`Permit`].
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use countersign_core::challenge::Challenges;
+use countersign_core::code::{Code, Refusal};
+use countersign_core::decide::Permit;
+use countersign_core::id::RequestId;
+use countersign_core::request_view::{Relax, RequestView, Scheme};
+use countersign_core::routes::{Action, Chosen};
+use countersign_core::rule::Kind;
+use countersign_core::{connection_headers, identity_headers};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::oneshot;
+
+use crate::authenticate::{self, Passed};
+use crate::body::{AnswerBody, ForwardBody, next_data};
+use crate::connection::Open;
+use crate::reserved::Reserved;
+use crate::respond::{self, Manners};
+use crate::snapshot::Snapshot;
+use crate::tunnel;
+use crate::upstream::{Progress, Upstream};
+use crate::worker::Worker;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// What a client says about the way it came is not passed on; what we know is said instead.
+const FORWARDED: [HeaderName; 13] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-path"),
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-forwarded-method"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
+/// The largest body of a request that the control side answers.
+const CONTROL_BODY: usize = 64 * 1024;
+
+/// Answers one request of a connection.
+pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
+    let id = worker.request_ids().next();
+    let mut manners = Manners::default();
+    match answer(worker, open, request, &id, &mut manners).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            tracing::debug!(request = %id, code = %refusal.code, "refused");
+            respond::refusal(&refusal, &manners, &id)
+        }
+    }
+}
+
+async fn answer(
+    worker: &Rc<Worker>,
+    open: &Open,
+    mut request: Request<Incoming>,
+    id: &RequestId,
+    manners: &mut Manners,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let upgrade = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+    let (head, body) = request.into_parts();
+    let view = RequestView::judge(&head, &open.connection)?;
+    match open.reserved.find(view.path()) {
+        Reserved::Yes => return ask_control(worker, &view, &head, body, id).await,
+        Reserved::Almost => return Err(Code::NoRoute.into()),
+        Reserved::No => {}
+    }
+
+    let snapshot = worker.snapshot();
+    let route = match snapshot.routes.choose(view.host(), view.path(), view.method().as_str()) {
+        Chosen::Route(route) => route,
+        Chosen::NoRoute => return Err(view.unrelaxed(&Relax::default()).unwrap_or(Code::NoRoute).into()),
+        Chosen::PathCase => return Err(Code::PathCase.into()),
+        Chosen::MethodNotAllowed(allow) => {
+            manners.allow = Some(allow);
+            return Err(Code::MethodNotAllowed.into());
+        }
+    };
+    if let Some(code) = view.unrelaxed(&route.relax) {
+        return Err(code.into());
+    }
+    let Action::Forward { rule, upstream } = &route.action else { return Err(Code::NoRoute.into()) };
+    let Some(upstream) = worker.upstreams.get(upstream.as_str()) else { return Err(Code::Internal.into()) };
+
+    manners.challenges = Challenges::of(rule);
+    let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
+    count_uses(worker, &snapshot, &permit);
+
+    let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
+    let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
+    let progress = Progress::begin();
+    let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
+    forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
+}
+
+/// A request on its way out.
+struct Outgoing<'u> {
+    upstream: &'u Rc<Upstream>,
+    request: Request<ForwardBody>,
+    progress: Progress,
+    /// Tells how the comparison of a streamed body came out.
+    compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
+    /// The client's side of an upgrade.
+    upgrade: Option<OnUpgrade>,
+}
+
+/// Sends a request that may pass, and relays the answer.
+async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
+    let Outgoing { upstream, request, progress, compared, upgrade } = outgoing;
+    let answered = upstream.send(request, &progress).await;
+    if let Some(compared) = compared {
+        // The upstream may answer before it has the whole body: its answer waits until the body is known to be the one
+        // that was signed. A body that was never read to its end was never compared.
+        compared.await.map_err(|_never| Refusal::from(Code::UpstreamOutcomeUnknown))??;
+    }
+    let mut response = answered?;
+    match (response.status(), upgrade) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => {
+            let sessions = permit.identities().filter_map(|identity| identity.session.clone()).collect();
+            let lease = tunnel::Lease { expires: permit.expires(), sessions };
+            let (worker, stage) = (Rc::clone(worker), open.stage.clone());
+            let theirs = hyper::upgrade::on(&mut response);
+            tokio::task::spawn_local(async move {
+                if let (Ok(client), Ok(upstream)) = tokio::join!(upgrade, theirs) {
+                    tunnel::run(worker, client, upstream, lease, stage).await;
+                }
+            });
+            strip_connection(response.headers_mut(), true)?;
+        }
+        // An upgrade that nobody asked for.
+        (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
+        _ => strip_connection(response.headers_mut(), false)?,
+    }
+    Ok(response.map(AnswerBody::Upstream))
+}
+
+/// What the upstream is told about where a request came from.
+struct ForwardedFacts {
+    scheme: Scheme,
+    address: HeaderValue,
+}
+
+/// Turns the head of a request into what the upstream gets: what was judged, without what is only between the client and
+/// us, with who it is.
+fn outbound(
+    mut head: Parts,
+    permit: &Permit,
+    names: &identity_headers::IdentityHeaderNames,
+    forward_credentials: bool,
+    facts: ForwardedFacts,
+    id: &RequestId,
+    upgrade: bool,
+) -> Result<Parts, Refusal> {
+    // An absolute target was reduced to its path; Host says the same.
+    if head.uri.authority().is_some() {
+        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+        head.uri = Uri::from(path);
+    }
+    let headers = &mut head.headers;
+    // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
+    strip_connection(headers, upgrade)?;
+    headers.remove(EXPECT);
+    identity_headers::apply(headers, names, permit, forward_credentials);
+    for name in &FORWARDED {
+        headers.remove(name);
+    }
+    headers.insert(X_FORWARDED_FOR, facts.address);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if facts.scheme == Scheme::Https { "https" } else { "http" }));
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    headers.append(VIA, HeaderValue::from_static("1.1 countersign"));
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    Ok(head)
+}
+
+/// Removes what concerns one connection only; of an upgrade, what both sides agreed on is said again.
+fn strip_connection(headers: &mut HeaderMap, upgrade: bool) -> Result<(), Refusal> {
+    connection_headers::remove(headers)?;
+    if upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    Ok(())
+}
+
+/// Counts the entries and API keys that let a request in. Signing secrets are counted where they are told apart.
+fn count_uses(worker: &Worker, snapshot: &Snapshot, permit: &Permit) {
+    let mut uses = worker.uses.borrow_mut();
+    let now = worker.now();
+    for entry in permit.matched().iter().filter_map(|found| snapshot.lists.entry_id(*found)) {
+        uses.count(entry.as_str(), now);
+    }
+    for identity in permit.identities().filter(|identity| identity.kind == Kind::ApiKey) {
+        uses.count(&identity.credential, now);
+    }
+}
+
+/// The client's address for the upstream; made once a connection, as it rarely differs between requests.
+fn forwarded_for(open: &Open, view: &RequestView<'_>) -> HeaderValue {
+    if view.client_address() == open.peer_address {
+        return open.peer_header.clone();
+    }
+    HeaderValue::from_str(&view.client_address().to_string()).unwrap_or_else(|_| open.peer_header.clone())
+}
+
+/// Has the control side answer a request for a reserved path.
+async fn ask_control(
+    worker: &Worker,
+    view: &RequestView<'_>,
+    head: &Parts,
+    mut body: Incoming,
+    id: &RequestId,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let mut whole = Vec::new();
+    while let Some(data) = next_data(&mut body).await {
+        whole.extend_from_slice(&data?);
+        if whole.len() > CONTROL_BODY {
+            return Err(Code::BodyTooLarge.into());
+        }
+    }
+    let mut request = Request::new(Bytes::from(whole));
+    *request.method_mut() = view.method().clone();
+    *request.uri_mut() = view.target().parse().map_err(|_| Refusal::from(Code::BadTarget))?;
+    *request.headers_mut() = head.headers.clone();
+    request.extensions_mut().insert(view.client_address());
+    request.extensions_mut().insert(id.clone());
+    Ok(worker.shared.control.answer(request).await?.map(AnswerBody::from))
+}
+
+/// Whether the head asks for an upgrade; the head gate has seen to it that it is a proper one to WebSocket.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+}

@@ -1,0 +1,290 @@
+//! The gate between a client's socket and hyper: no request head reaches hyper before `countersign_core::head` has passed it.
+//!
+//! One exchange at a time: the gate releases a head and exactly the body that belongs to it, and looks at what follows only
+//! when that exchange is over. So hyper never holds a byte of a request that has not been judged, and a refusal can be written
+//! by the gate itself, in its place behind all earlier answers. After a chunked request nothing follows on the connection;
+//! behind an upgrade bytes wait until the edge knows whether they are requests.
+//!
+//! What must be known of hyper: while an exchange is under way it reads ahead to notice that the client has gone, and then
+//! takes an end of input as a reason to drop the answer. It may therefore see an end that is not real only between exchanges.
+//! `Answer` tells the gate that the answer is complete; the flush behind it tells that it is written, and then hyper is between
+//! exchanges or closing.
+
+mod closing;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use countersign_core::code::Code;
+use countersign_core::head::{BodyLength, HeadLimits, HeadScanner, Scan};
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::closing::Closing;
+pub use self::state::{Answer, GateState, Wait};
+
+/// How much one read takes from the socket.
+const READ: usize = 32 * 1024;
+/// The largest buffer that a connection keeps while it holds nothing.
+const KEEP: usize = 4 * 1024;
+
+thread_local! {
+    // One for all connections of a thread: a connection that waits for its client holds no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
+
+/// A socket as hyper may see it.
+pub struct HeadGate<IO> {
+    io: IO,
+    render: Box<dyn Fn(Code) -> Vec<u8> + Send>,
+    state: Arc<GateState>,
+    limits: HeadLimits,
+    scanner: HeadScanner,
+    /// What was read and is not released yet. Never more than the limit of a head and one read.
+    kept: BytesMut,
+    stage: Stage,
+    /// Whether the last answer is not only complete but handed to the socket.
+    flushed: bool,
+    /// Whether the client has ended its side.
+    ended: bool,
+    closing: Closing,
+}
+
+/// What the next byte for hyper belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A head that is not judged yet. Hyper is between exchanges.
+    Head,
+    /// A judged head and its body, of which so many bytes are not released yet.
+    Message(u64),
+    /// A judged head with a chunked body, and whatever follows: it is the last one.
+    Stream,
+    /// Nothing, until the answer is written.
+    Answer,
+    /// What is not HTTP any more.
+    Tunnel,
+    /// Nothing, until this refusal is written and the socket is shut down. Hyper is between exchanges.
+    Refuse(Code),
+    /// An end, whatever the socket says.
+    End,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
+    /// A gate in front of `io`.
+    ///
+    /// `render` writes a refusal as a complete HTTP/1.1 response that ends the connection. Hyper must allow `limits.headers`
+    /// headers and must not be told to allow half-closed connections.
+    pub fn new(io: IO, limits: HeadLimits, state: Arc<GateState>, render: impl Fn(Code) -> Vec<u8> + Send + 'static) -> Self {
+        Self {
+            io,
+            // A plain function takes no memory here.
+            render: Box::new(render),
+            state,
+            limits,
+            scanner: HeadScanner::new(limits),
+            kept: BytesMut::new(),
+            stage: Stage::Head,
+            flushed: false,
+            ended: false,
+            closing: Closing::Open,
+        }
+    }
+
+    /// Gives hyper what it may see next; nothing means the end.
+    fn poll_release(&mut self, cx: &mut Context<'_>, to: &mut ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.stage {
+                Stage::Head if self.kept.is_empty() && self.state.is_last() => self.stage = Stage::End,
+                Stage::Head => ready!(self.poll_head(cx))?,
+                Stage::Message(0) => self.stage = Stage::Answer,
+                Stage::Message(left) => {
+                    let given = ready!(self.poll_give(cx, to, usize::try_from(left).unwrap_or(usize::MAX), Wait::Body))?;
+                    self.stage = Stage::Message(left.saturating_sub(given));
+                    return Poll::Ready(Ok(()));
+                }
+                Stage::Stream if self.flushed => self.stage = Stage::End,
+                Stage::Stream => return self.poll_give(cx, to, usize::MAX, Wait::Stream).map_ok(|_| ()),
+                Stage::Answer if self.state.is_upgraded() => {
+                    self.stage = Stage::Tunnel;
+                    self.state.wait_for(Wait::Tunnel);
+                }
+                Stage::Answer if self.flushed => self.begin(),
+                Stage::Answer => {
+                    ready!(self.poll_ahead(cx))?;
+                    return Poll::Ready(Ok(()));
+                }
+                Stage::Tunnel => return self.poll_give(cx, to, usize::MAX, Wait::Tunnel).map_ok(|_| ()),
+                Stage::Refuse(code) => {
+                    if matches!(self.closing, Closing::Open) {
+                        self.state.wait_for(Wait::Close);
+                        self.closing = Closing::begin((self.render)(code), !self.ended);
+                    }
+                    // Hyper has nothing to write, and not always shuts the socket down by itself: so the refusal is written here.
+                    // A client that does not take it has gone.
+                    let _gone = ready!(self.closing.poll(&mut self.io, cx));
+                    self.stage = Stage::End;
+                }
+                Stage::End => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        self.flushed = false;
+        self.state.begin();
+        self.scanner = HeadScanner::new(self.limits);
+        self.stage = Stage::Head;
+    }
+
+    /// Reads until a head can be judged, and judges it.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state.is_overdue() {
+            // Who has sent nothing of a request gets no answer to it.
+            self.stage = if self.kept.is_empty() { Stage::End } else { Stage::Refuse(Code::HeadTimeout) };
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match self.scanner.scan(&self.kept) {
+                Scan::Complete(head) => {
+                    self.state.release(&head);
+                    self.stage = match head.body {
+                        BodyLength::None => Stage::Message(head.length as u64),
+                        BodyLength::Known(length) => Stage::Message(length.saturating_add(head.length as u64)),
+                        BodyLength::Chunked => Stage::Stream,
+                    };
+                    return Poll::Ready(Ok(()));
+                }
+                Scan::Refuse(code) => {
+                    self.stage = Stage::Refuse(code);
+                    return Poll::Ready(Ok(()));
+                }
+                Scan::Partial => {}
+            }
+            self.state.wait_for(if self.kept.is_empty() { Wait::Idle } else { Wait::Head });
+            let (io, kept) = (&mut self.io, &mut self.kept);
+            let read = ready!(poll_read(io, cx, READ, |bytes| kept.extend_from_slice(bytes)))?;
+            if read == 0 {
+                // A head that is never finished is a request that was never made.
+                self.ended = true;
+                self.stage = Stage::End;
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Gives hyper at most `most` bytes and says how many; none at the end.
+    fn poll_give(&mut self, cx: &mut Context<'_>, to: &mut ReadBufCursor<'_>, most: usize, wait: Wait) -> Poll<io::Result<u64>> {
+        let most = most.min(to.remaining());
+        if !self.kept.is_empty() {
+            let bytes = self.kept.split_to(most.min(self.kept.len()));
+            to.put_slice(&bytes);
+            if self.kept.is_empty() && self.kept.capacity() > KEEP {
+                self.kept = BytesMut::new();
+            }
+            return Poll::Ready(Ok(bytes.len() as u64));
+        }
+        if self.state.is_overdue() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let read = poll_read(&mut self.io, cx, most, |bytes| to.put_slice(bytes));
+        // Between two pieces it is the edge that takes its time, not the client.
+        self.state.wait_for(if read.is_pending() || wait == Wait::Tunnel { wait } else { Wait::Answer });
+        let read = ready!(read)?;
+        self.ended |= read == 0;
+        Poll::Ready(Ok(read as u64))
+    }
+
+    /// Looks for the end of input while an answer is under way. Ready when there is one; what comes instead is kept.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.kept.is_empty() {
+            let (io, kept) = (&mut self.io, &mut self.kept);
+            if ready!(poll_read(io, cx, READ, |bytes| kept.extend_from_slice(bytes)))? == 0 {
+                self.ended = true;
+                self.stage = Stage::End;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        // The flush behind the answer wakes us; until then more input would only take memory.
+        Poll::Pending
+    }
+
+    /// Whether the client may still be sending: closing now could take an answer away from it that it has not read yet.
+    fn may_be_sending(&self) -> bool {
+        let unread = match self.stage {
+            Stage::Head | Stage::Answer => !self.kept.is_empty(),
+            Stage::Message(left) => left > 0,
+            Stage::Stream => !self.state.is_body_read(),
+            Stage::Tunnel | Stage::Refuse(_) | Stage::End => false,
+        };
+        unread && !self.ended
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Read for HeadGate<IO> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let gate = self.get_mut();
+        let polled = gate.poll_release(cx, &mut to);
+        if polled.is_pending() {
+            gate.state.remember(cx.waker());
+        }
+        polled
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let gate = self.get_mut();
+        ready!(Pin::new(&mut gate.io).poll_flush(cx))?;
+        // Hyper flushes only when it has written all it has.
+        if !gate.flushed && gate.state.is_answered() {
+            gate.flushed = true;
+            if matches!(gate.stage, Stage::Message(0) | Stage::Answer) && !gate.state.is_upgraded() {
+                gate.begin();
+            }
+            if !gate.kept.is_empty() || gate.state.is_last() {
+                // Hyper believes that there is nothing to read.
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let gate = self.get_mut();
+        if matches!(gate.closing, Closing::Open) {
+            gate.state.wait_for(Wait::Close);
+            gate.closing = Closing::begin(Vec::new(), gate.may_be_sending());
+        }
+        gate.closing.poll(&mut gate.io, cx)
+    }
+}
+
+/// Reads at most `most` bytes; 0 is the end.
+fn poll_read<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>, most: usize, take: impl FnOnce(&[u8])) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let most = most.min(scratch.len());
+        let mut buffer = ReadBuf::new(scratch.get_mut(..most).unwrap_or_default());
+        ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+}

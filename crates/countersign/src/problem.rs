@@ -1,0 +1,151 @@
+//! Refusals as answers: `application/problem+json` (RFC 9457), the same shape at every door.
+
+use bytes::Bytes;
+use countersign_core::code::{Code, Refusal};
+use countersign_core::id::RequestId;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+/// A refusal as it is written down.
+#[derive(Debug, Serialize)]
+pub struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    code: &'static str,
+    fix: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+/// What is wrong with one field of a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field, as a JSON Pointer (RFC 6901): `#/network`; `#` is the whole body.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// What is wrong with `field`.
+    pub fn of(field: &str, detail: impl ToString) -> Self {
+        let pointer = if field.is_empty() { "#".to_owned() } else { format!("#/{}", field.replace('~', "~0").replace('/', "~1")) };
+        Self { pointer, detail: detail.to_string() }
+    }
+}
+
+impl<'a> Problem<'a> {
+    /// A refusal of this request, with what is wrong with each field if it is about fields.
+    pub fn of(refusal: &'a Refusal, request: &'a RequestId, errors: &'a [FieldError]) -> Self {
+        let code = refusal.code;
+        Self {
+            kind: format!("urn:countersign:error:{code}"),
+            title: code.title(),
+            status: code.status(),
+            detail: refusal.detail.as_deref(),
+            code: code.as_str(),
+            fix: code.fix(),
+            request_id: request.as_str(),
+            errors,
+        }
+    }
+
+    /// The problem as JSON.
+    pub fn to_json(&self) -> Bytes {
+        // Text and numbers only: serializing cannot fail.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+/// The answer to a refused request. Challenges (`WWW-Authenticate`) are added by who knows what the rule asks for.
+pub fn render(refusal: &Refusal, request: &RequestId) -> Response<Bytes> {
+    render_fields(refusal, request, &[])
+}
+
+/// The answer to a refused request whose body has wrong fields.
+pub fn render_fields(refusal: &Refusal, request: &RequestId, errors: &[FieldError]) -> Response<Bytes> {
+    let mut response = Response::new(Problem::of(refusal, request, errors).to_json());
+    *response.status_mut() = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(wait) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, whole_seconds(wait).into());
+    }
+    response
+}
+
+/// The answer as the head gate writes it to the socket, when a request never became one. The connection ends after it.
+pub fn raw_http1(code: Code, request: &RequestId) -> Vec<u8> {
+    let body = Problem::of(&code.into(), request, &[]).to_json();
+    let status = code.status();
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Refused");
+    let mut raw = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+         x-request-id: {request}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    raw.extend_from_slice(&body);
+    raw
+}
+
+/// Whole seconds, rounded up, at least 1: who comes back when told to must not be too early.
+pub fn whole_seconds(wait: std::time::Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn request() -> RequestId {
+        "rq_0000000000000001".parse().unwrap()
+    }
+
+    #[test]
+    fn a_refusal_says_what_happened_and_what_to_do() {
+        let refusal = Refusal::with(Code::TooManyAttempts, "6 attempts").after(Duration::from_millis(1200));
+        let response = render(&refusal, &request());
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers()["retry-after"], "2");
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "urn:countersign:error:too_many_attempts", "title": "Too many attempts", "status": 429,
+                "detail": "6 attempts", "code": "too_many_attempts", "fix": "Wait as long as Retry-After says.",
+                "request_id": "rq_0000000000000001",
+            })
+        );
+    }
+
+    #[test]
+    fn field_errors_point_at_their_fields() {
+        let response = render_fields(&Code::InvalidBody.into(), &request(), &[FieldError::of("a/b~c", "is odd"), FieldError::of("", "no")]);
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["errors"], serde_json::json!([{"pointer": "#/a~1b~0c", "detail": "is odd"}, {"pointer": "#", "detail": "no"}]));
+    }
+
+    #[test]
+    fn every_code_makes_a_whole_raw_answer() {
+        for code in Code::ALL {
+            let raw = String::from_utf8(raw_http1(*code, &request())).unwrap();
+            let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {} ", code.status())), "{head}");
+            assert!(!head.contains("Refused"), "{code} has a status without a name");
+            assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+            assert!(body.contains(code.as_str()));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! From a refusal to an answer: the one place where it is said over HTTP.
+
+use bytes::Bytes;
+use countersign_core::challenge::Challenges;
+use countersign_core::code::{Code, Refusal};
+use countersign_core::id::RequestId;
+use http::header::{ALLOW, CONNECTION, HeaderName, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response};
+
+use crate::body::AnswerBody;
+use crate::problem;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a refusal needs besides itself to be said properly.
+#[derive(Debug, Default)]
+pub struct Manners {
+    /// Which credentials would help, for a 401 and some 403.
+    pub challenges: Challenges,
+    /// The methods that are allowed, for a 405.
+    pub allow: Option<String>,
+}
+
+/// Says a refusal.
+pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId) -> Response<AnswerBody> {
+    let mut response = problem::render(refusal, id).map(|body: Bytes| AnswerBody::from(body));
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    for challenge in manners.challenges.render(refusal) {
+        headers.append(WWW_AUTHENTICATE, challenge);
+    }
+    if let Some(allow) = manners.allow.as_deref().and_then(|methods| HeaderValue::from_str(methods).ok()) {
+        headers.insert(ALLOW, allow);
+    }
+    if closes(refusal.code) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whether what follows on the connection cannot be trusted to be a request.
+const fn closes(code: Code) -> bool {
+    matches!(code, Code::BadBody | Code::BodyTimeout | Code::HeadTimeout)
+}

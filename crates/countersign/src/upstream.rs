@@ -1,0 +1,214 @@
+//! Connections to upstreams. Each data thread has its own, so that a request never crosses a thread.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use countersign_core::code::{Code, Refusal};
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::body::ForwardBody;
+use crate::config;
+
+/// An upstream as one data thread knows it.
+pub struct Upstream {
+    settings: config::Upstream,
+    /// Idle connections, the most recently used one last: the others age and are closed.
+    idle: RefCell<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: SendRequest<ForwardBody>,
+    since: Instant,
+}
+
+impl Upstream {
+    /// An upstream without connections yet.
+    pub fn new(settings: config::Upstream) -> Rc<Self> {
+        Rc::new(Self { settings, idle: RefCell::new(Vec::new()) })
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// Tried again on another connection only while no byte of it was taken: whatever was taken may have been acted on.
+    /// `progress` is moved on by the request's body: an upload may take as long as it goes on.
+    ///
+    /// # Errors
+    /// `UpstreamUnreachable`: it has seen nothing. `UpstreamTimeout`, `UpstreamOutcomeUnknown`: it may have.
+    pub async fn send(self: &Rc<Self>, mut request: Request<ForwardBody>, progress: &Progress) -> Result<Response<UpstreamBody>, Refusal> {
+        loop {
+            let (mut connection, reused) = match self.take_idle() {
+                Some(connection) => (connection, true),
+                None => (self.connect().await?, false),
+            };
+            let answer = progress.within(self.settings.response_time, connection.try_send_request(request)).await;
+            match answer {
+                Some(Ok(response)) => {
+                    let lease = Lease { upstream: Rc::clone(self), connection: Some(connection) };
+                    return Ok(response.map(|body| UpstreamBody::new(body, lease)));
+                }
+                Some(Err(mut failed)) => match failed.take_message() {
+                    Some(untaken) if reused => request = untaken,
+                    Some(_) => return Err(Code::UpstreamUnreachable.into()),
+                    None => {
+                        tracing::debug!(upstream = %self.settings.authority, error = %failed.error(), "the upstream failed");
+                        return Err(refusal_behind(failed.error()).unwrap_or_else(|| Code::UpstreamOutcomeUnknown.into()));
+                    }
+                },
+                None => return Err(Code::UpstreamTimeout.into()),
+            }
+        }
+    }
+
+    /// Closes idle connections that are too old. Called now and then.
+    pub fn sweep(&self) {
+        self.idle.borrow_mut().retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < self.settings.idle_time);
+    }
+
+    fn take_idle(&self) -> Option<SendRequest<ForwardBody>> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { connection, since }) = idle.pop() {
+            if !connection.is_closed() && since.elapsed() < self.settings.idle_time {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, connection: SendRequest<ForwardBody>) {
+        let mut idle = self.idle.borrow_mut();
+        if !connection.is_closed() && idle.len() < self.settings.idle_connections {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<ForwardBody>, Refusal> {
+        let unreachable = |error: &dyn std::fmt::Display| {
+            tracing::warn!(upstream = %self.settings.authority, %error, "cannot connect to the upstream");
+            Refusal::from(Code::UpstreamUnreachable)
+        };
+        let stream = match tokio::time::timeout(self.settings.connect_time, TcpStream::connect(self.settings.authority.as_str())).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(&error)),
+            Err(_elapsed) => return Err(unreachable(&"no answer within connect_seconds")),
+        };
+        stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        tokio::task::spawn_local(async move {
+            // Its end is seen by whoever holds the sender.
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(sender)
+    }
+}
+
+/// When a request last got on: its head or a piece of its body was taken.
+#[derive(Clone)]
+pub struct Progress(Rc<Cell<Instant>>);
+
+impl Progress {
+    /// It begins now.
+    pub fn begin() -> Self {
+        Self(Rc::new(Cell::new(Instant::now())))
+    }
+
+    /// It got on.
+    pub fn step(&self) {
+        self.0.set(Instant::now());
+    }
+
+    /// What `work` comes to, or nothing when there was no progress for `most`.
+    async fn within<T>(&self, most: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            let last = self.0.get();
+            match tokio::time::timeout_at((last + most).into(), work.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_elapsed) if self.0.get() == last => return None,
+                Err(_elapsed) => {}
+            }
+        }
+    }
+}
+
+/// The refusal that one of our own request bodies failed with, if that is why sending failed.
+fn refusal_behind(error: &hyper::Error) -> Option<Refusal> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(refusal) = error.downcast_ref::<Refusal>() {
+            return Some(refusal.clone());
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// A connection in use; goes back to the idle ones when its answer has been read to the end.
+struct Lease {
+    upstream: Rc<Upstream>,
+    connection: Option<SendRequest<ForwardBody>>,
+}
+
+impl Lease {
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.upstream.give_back(connection);
+        }
+    }
+}
+
+/// The body of an upstream's answer, without trailers.
+pub struct UpstreamBody {
+    body: Incoming,
+    lease: Lease,
+}
+
+impl UpstreamBody {
+    fn new(body: Incoming, mut lease: Lease) -> Self {
+        if body.is_end_stream() {
+            lease.give_back();
+        }
+        Self { body, lease }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) if frame.is_data() => {
+                    if self.body.is_end_stream() {
+                        self.lease.give_back();
+                    }
+                    Some(Ok(frame))
+                }
+                Some(Ok(_trailers)) => continue,
+                Some(Err(error)) => Some(Err(io::Error::other(error))),
+                None => {
+                    self.lease.give_back();
+                    None
+                }
+            });
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
