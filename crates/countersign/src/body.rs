@@ -100,7 +100,9 @@ pub async fn next_data(body: &mut Incoming) -> Option<Result<Bytes, Refusal>> {
 }
 
 fn broken(error: &hyper::Error) -> Refusal {
-    if error.is_timeout() { Code::BodyTimeout.into() } else { Code::BadBody.into() }
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let late = io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    if late { Code::BodyTimeout.into() } else { Code::BadBody.into() }
 }
 
 /// How many bytes of bodies may be held in memory at once, over all threads.

@@ -123,3 +123,27 @@ pub fn audit_event(
 pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
     tokio::spawn(work).await.map_err(|_panicked| Code::Internal.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_does_not_stop_the_work() {
+        let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let mut asked = Box::pin(to_the_end(async move {
+            waits.await.unwrap();
+            done.send("stored").unwrap();
+        }));
+        assert!(std::future::poll_fn(|context| std::task::Poll::Ready(asked.as_mut().poll(context))).await.is_pending());
+        drop(asked);
+        go_on.send(()).unwrap();
+        assert_eq!(is_done.await.unwrap(), "stored");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_an_error_and_not_the_end() {
+        assert_eq!(to_the_end(async { panic!("as a test wants") }).await.unwrap_err(), Code::Internal.into());
+    }
+}

@@ -2,6 +2,7 @@
 //! at the other end.
 
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
@@ -108,6 +109,13 @@ fn caller(stream: &UnixStream) -> Option<Peer> {
 
 /// Serves the admin API on its TCP listener until `stage` says to stop.
 pub async fn serve_tcp(listener: TcpListener, control: Arc<Control>, mut stage: watch::Receiver<Stage>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the admin listener cannot be used");
+            return;
+        }
+    };
     let router = admin_api::router(control);
     let mut connections = JoinSet::new();
     loop {
@@ -167,4 +175,73 @@ where
 /// Waits until the gateway is told to stop, or whoever could tell it is gone.
 async fn stopping(stage: &mut watch::Receiver<Stage>) {
     let _ = stage.wait_for(|stage| *stage > Stage::Running).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::control_tests::Bench;
+
+    async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> String {
+        let request = format!("GET /admin/v1/client-address HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_socket_and_its_directory_are_for_the_owner_only() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("run").join("countersign.sock");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::set_permissions(path.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let socket = bind(&path).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_left_behind_is_replaced_and_nothing_else_is() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("countersign.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(bind(&path).unwrap());
+        std::fs::write(&path, "precious").unwrap();
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn both_doors_answer_until_the_gateway_stops() {
+        let bench = Bench::new().await;
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("countersign.sock");
+        let (stage, watched) = watch::channel(Stage::Running);
+        let local = tokio::spawn(serve(bind(&path).unwrap(), Arc::clone(&bench.control), watched.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let tcp = tokio::spawn(serve_tcp(listener, Arc::clone(&bench.control), watched));
+
+        let uid = rustix::process::geteuid().as_raw();
+        let answer = ask(UnixStream::connect(&path).await.unwrap(), "anything").await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(&format!("\"uid {uid}\"")), "{answer}");
+        let connect = || tokio::net::TcpStream::connect(address);
+        assert!(ask(connect().await.unwrap(), "localhost").await.starts_with("HTTP/1.1 401 "));
+        assert!(ask(connect().await.unwrap(), "rebound.example").await.starts_with("HTTP/1.1 421 "));
+
+        let idle = connect().await.unwrap();
+        stage.send(Stage::Draining).unwrap();
+        local.await.unwrap();
+        tcp.await.unwrap();
+        assert!(connect().await.is_err() && !path.exists());
+        drop(idle);
+    }
 }

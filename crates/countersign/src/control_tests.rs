@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,7 +22,7 @@ use tower_service::Service as _;
 
 use crate::admin_api::{self, Peer};
 use crate::ambient::fixed::{CountingEntropy, FixedClock};
-use crate::config::{Config, Tokens};
+use crate::config::Tokens;
 use crate::control::Control;
 use crate::faulty_store::FaultyStore;
 use crate::hashing::HashingPool;
@@ -83,7 +82,7 @@ impl Bench {
         let sqlite = SqliteStore::open(&directory.path().join("state.db")).await.unwrap();
         let faults = Arc::new(FaultyStore::new(Arc::new(sqlite)));
         let store: SharedStore = faults.clone();
-        let (clock, dice) = (Arc::new(FixedClock::at(NOW)), Arc::new(CountingEntropy::new()));
+        let (clock, dice) = (Arc::new(FixedClock::at(NOW)), Arc::new(CountingEntropy::default()));
         let mut key = vec![7; 32];
         key[0] = 1;
         let master = Arc::new(MasterKey::parse(&SecretBytes::new(key)).ok().unwrap());

@@ -1,7 +1,6 @@
 //! The reverse proxy: one request in, judged, decided, forwarded, and the answer relayed.
 //! The only caller of `forward`, which takes a [`Permit`].
 
-use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -56,30 +55,21 @@ const FORWARDED: [HeaderName; 13] = [
 const CONTROL_BODY: usize = 64 * 1024;
 
 /// Answers one request of a connection.
-pub async fn handle(worker: Rc<Worker>, open: Rc<Open>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
+pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
     let id = worker.request_ids().next();
     let mut manners = Manners::default();
-    let upgrade = is_upgrade(request.headers());
-    let mut response = match answer(&worker, &open, request, &id, &mut manners).await {
+    match answer(worker, open, request, &id, &mut manners).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::debug!(request = %id, code = %refusal.code, "refused");
             respond::refusal(&refusal, &manners, &id)
         }
-    };
-    if upgrade {
-        // The gate holds back what was sent behind the head until it is known what that is.
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS { open.upgraded() } else { open.not_upgraded() }
     }
-    if open.ends_after_this() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
 }
 
 async fn answer(
     worker: &Rc<Worker>,
-    open: &Rc<Open>,
+    open: &Open,
     mut request: Request<Incoming>,
     id: &RequestId,
     manners: &mut Manners,
@@ -132,7 +122,7 @@ struct Outgoing<'u> {
 }
 
 /// Sends a request that may pass, and relays the answer.
-async fn forward(worker: &Rc<Worker>, open: &Rc<Open>, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
+async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
     let Outgoing { upstream, request, progress, compared, upgrade } = outgoing;
     let answered = upstream.send(request, &progress).await;
     if let Some(compared) = compared {

@@ -47,8 +47,10 @@ mod tests {
                 !key.contains(' ') && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && !own.contains(&key)
             })
         };
-        let written: String =
-            TEMPLATE.lines().map(|line| if is_setting(line) { format!("{}\n", &line[2..]) } else { format!("{line}\n") }).collect();
+        let written: String = TEMPLATE
+            .lines()
+            .map(|line| if is_setting(line) { format!("{}\n", line.trim_start_matches("# ")) } else { format!("{line}\n") })
+            .collect();
         assert!(written.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count() > 40);
         let say = |text: &str| format!("{:#?}", check("c", text, &Surroundings::default()).unwrap().config);
         assert_eq!(say(&written), say(TEMPLATE));

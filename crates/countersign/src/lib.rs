@@ -46,7 +46,14 @@ pub mod data_directory;
 pub mod demo;
 pub mod dev;
 pub mod echo;
+pub mod log;
 pub mod startup;
 
 // The command line.
 pub mod cli;
+
+// What tests share.
+#[cfg(test)]
+mod control_tests;
+#[cfg(test)]
+mod faulty_store;

@@ -127,6 +127,11 @@ impl Segment {
     }
 
     #[cfg(test)]
+    pub fn break_it(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    #[cfg(test)]
     pub fn onto(file: File, path: &Path) -> Self {
         Self { number: 0, path: path.to_owned(), file, epoch: 0, broken: AtomicBool::new(false) }
     }

@@ -178,6 +178,14 @@ impl Raiser {
         closed.await.map_err(|_| ReplayUnavailable("it was closed already".into()))?
     }
 
+    #[cfg(test)]
+    pub fn break_current(&self) {
+        if let Some(segment) = self.shared.log().current.last() {
+            segment.break_it();
+            self.shared.shards.write_to(Some(segment));
+        }
+    }
+
     fn note(&self) {
         self.shared.note.store(true, ORDER);
         self.wake();
