@@ -20,14 +20,12 @@ use crate::upstream::{Progress, UpstreamBody};
 pub struct ForwardBody {
     source: Source,
     progress: Progress,
-    /// Bytes that may still come.
-    left: u64,
 }
 
 impl ForwardBody {
-    /// A body from `source` of at most `limit` bytes.
-    pub fn new(source: Source, limit: Option<u64>, progress: Progress) -> Self {
-        Self { source, progress, left: limit.unwrap_or(u64::MAX) }
+    /// A body from `source`.
+    pub fn new(source: Source, progress: Progress) -> Self {
+        Self { source, progress }
     }
 }
 
@@ -50,7 +48,7 @@ impl Body for ForwardBody {
     type Error = Refusal;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
-        let Self { source, progress, left } = self.get_mut();
+        let Self { source, progress } = self.get_mut();
         let data = match source {
             Source::Empty => None,
             Source::Passing(body) => ready!(body.poll_data(context)),
@@ -59,14 +57,7 @@ impl Body for ForwardBody {
             Source::Spooled(body) => ready!(body.poll_data(context)),
         };
         progress.step();
-        let within = |data: Bytes| match left.checked_sub(data.len() as u64) {
-            Some(rest) => {
-                *left = rest;
-                Ok(Frame::data(data))
-            }
-            None => Err(Code::BodyTooLarge.into()),
-        };
-        Poll::Ready(data.map(|data| data.and_then(within)))
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

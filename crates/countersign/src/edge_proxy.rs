@@ -15,7 +15,6 @@ use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
@@ -100,10 +99,6 @@ async fn answer(
     let Action::Forward { rule, upstream } = &route.action else { return Err(Code::NoRoute.into()) };
     let Some(upstream) = worker.upstreams.get(upstream.as_str()) else { return Err(Code::Internal.into()) };
 
-    if route.body_limit.is_some_and(|limit| body.size_hint().lower() > limit) {
-        return Err(Code::BodyTooLarge.into());
-    }
-
     manners.challenges = Challenges::of(rule);
     let body = RequestBody::new(body, route.body_limit.unwrap_or(u64::MAX))?;
     let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
@@ -112,7 +107,7 @@ async fn answer(
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
     let progress = Progress::begin();
-    let request = Request::from_parts(head, ForwardBody::new(body, route.body_limit, progress.clone()));
+    let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
 }
 
