@@ -17,6 +17,7 @@ const SETTINGS: ReplaySettings = ReplaySettings {
     window_future: Duration::from_secs(60),
     claims_per_secret: 20,
     claims_in_all: 50,
+    started_before: false,
 };
 /// Both windows together.
 const WINDOWS: u64 = 360;

@@ -141,7 +141,7 @@ async fn two_processes_on_one_file_take_turns() {
     let acts: Vec<_> = (0..60u64)
         .map(|n| {
             let store = stores[n as usize % 2].clone();
-            let entry = countersign_core::allow_list::Entry { note: format!("turn {n}"), ..entry(0, 0) };
+            let entry = Entry { note: format!("turn {n}"), ..entry(0, 0) };
             tokio::spawn(async move { store.save_entry(&entry, None, &event()).await.unwrap() })
         })
         .collect();
