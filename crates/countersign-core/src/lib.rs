@@ -18,6 +18,11 @@ pub mod principal;
 pub mod secret;
 
 // Reading the request.
+pub mod forwarded;
+pub mod head;
+pub mod header_check;
+pub mod host;
+mod path_check;
 pub mod request_view;
 
 // Checking credentials.
