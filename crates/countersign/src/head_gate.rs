@@ -52,7 +52,7 @@ pub struct HeadGate<IO> {
     ended: bool,
     /// This side sends no more.
     shut: bool,
-    /// hyper asked in vain while its last answer was not flushed.
+    /// hyper asked in vain before its last answer was flushed.
     wants_flush: bool,
     /// The waker that the state has.
     known: Option<Waker>,
@@ -146,10 +146,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
                 self.mode = Mode::Open;
                 return Poll::Ready(Ok(false));
             }
-            if self.state.is_busy() {
-                return self.poll_ahead(context);
+            if !self.state.is_busy() {
+                self.turn = Turn::Flushing;
             }
-            self.turn = Turn::Flushing;
+        }
+        if self.turn != Turn::Client {
+            return self.poll_ahead(context);
         }
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -159,16 +161,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
                 return Poll::Ready(Ok(false));
             }
         }
-        if let Some(code) = self.state.take_order() {
-            self.mode = if self.held.is_empty() { Mode::End } else { Mode::Refused(code) };
-            return Poll::Ready(Ok(false));
-        }
         if self.ended {
             self.mode = Mode::End;
             return Poll::Ready(Ok(false));
         }
         let room = cursor.remaining().min(if self.held.is_empty() { READ } else { self.limits.bytes.saturating_sub(self.held.len()) });
-        self.poll_scratch(context, room, |gate, bytes| {
+        let read = self.poll_scratch(context, room, |gate, bytes| {
             if bytes.is_empty() {
                 gate.ended = true;
             } else if gate.held.is_empty() && gate.judge(bytes) {
@@ -179,26 +177,36 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
                 gate.held.extend_from_slice(bytes);
             }
             false
-        })
+        });
+        // What has come in time is looked at before the order to wait no longer.
+        if read.is_pending()
+            && let Some(code) = self.state.take_order()
+        {
+            self.mode = if self.held.is_empty() { Mode::End } else { Mode::Refused(code) };
+            return Poll::Ready(Ok(false));
+        }
+        read
     }
 
     /// While a request is under way: notices whether the client has gone, and keeps what else comes.
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.turn == Turn::Flushing && self.state.take_order().is_some() {
+            self.mode = Mode::End;
+            return Poll::Ready(Ok(false));
+        }
         if self.held.is_empty() {
             if self.ended {
                 self.mode = Mode::End;
                 return Poll::Ready(Ok(false));
             }
-            let read = self.poll_scratch(context, self.limits.bytes, |gate, bytes| {
+            return self.poll_scratch(context, self.limits.bytes, |gate, bytes| {
                 gate.ended = bytes.is_empty();
                 gate.held.extend_from_slice(bytes);
                 false
             });
-            // A loop of the caller comes back here.
-            return read;
         }
         self.state.set_stage(Stage::Head);
-        self.state.withhold();
+        self.wants_flush = true;
         Poll::Pending
     }
 
@@ -392,5 +400,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
 
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod rig;
 #[cfg(test)]
 mod tests;

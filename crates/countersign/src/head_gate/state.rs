@@ -33,8 +33,6 @@ pub enum Phase {
 pub struct GateState {
     /// A head was let through and its answer is not complete.
     busy: AtomicBool,
-    /// The gate holds something back until the answer is complete.
-    withheld: AtomicBool,
     /// The request under way is the last one.
     ends: AtomicBool,
     /// The body of the request under way was read.
@@ -98,9 +96,13 @@ impl GateState {
     }
 
     /// Ends what takes too long. Between requests the connection ends without a word; in a head the gate answers with `code`
-    /// and ends the connection; in a body reading fails with [`std::io::ErrorKind::TimedOut`]. Nothing happens while the
-    /// connection is busy with an answer.
+    /// and ends the connection; in a body or a tunnel reading fails with [`std::io::ErrorKind::TimedOut`]. Nothing happens
+    /// while the connection is busy with an answer. To be told twice is to be cut off even from a last word that the client
+    /// does not read.
     pub fn refuse(&self, code: Code) {
+        if self.phase() == Phase::Busy {
+            return;
+        }
         self.order.store((code as u16).saturating_add(1), Ordering::Release);
         self.wake();
     }
@@ -144,14 +146,6 @@ impl GateState {
         response.map(|body| Answer { body, state: Arc::clone(self) })
     }
 
-    /// The answer is complete.
-    fn answered(&self) {
-        self.busy.store(false, Ordering::Release);
-        if self.withheld.swap(false, Ordering::AcqRel) {
-            self.wake();
-        }
-    }
-
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
@@ -164,11 +158,6 @@ impl GateState {
         self.upgrade.load(Ordering::Acquire) == GRANTED
     }
 
-    /// Wakes the gate when the answer is complete.
-    pub(super) fn withhold(&self) {
-        self.withheld.store(true, Ordering::Release);
-    }
-
     /// A head is let through.
     pub(super) fn begin(&self, ends: bool, asks_upgrade: bool) {
         // Only the gate writes these two while nothing is under way: no read-modify-write is needed.
@@ -177,6 +166,10 @@ impl GateState {
         self.body_over.store(false, Ordering::Relaxed);
         self.upgrade.store(if asks_upgrade { ASKED } else { NOT_ASKED }, Ordering::Release);
         self.busy.store(true, Ordering::Release);
+        if self.order.load(Ordering::Relaxed) != 0 {
+            // It was about what came before.
+            self.order.store(0, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn set_stage(&self, stage: Stage) {
@@ -217,7 +210,8 @@ pub struct Answer<B> {
 
 impl<B> Drop for Answer<B> {
     fn drop(&mut self) {
-        self.state.answered();
+        // hyper drops it in the turn in which it writes the end of it, and flushes after that, which is when the gate looks.
+        self.state.busy.store(false, Ordering::Release);
     }
 }
 
