@@ -311,9 +311,14 @@ fn split(token: &str) -> Option<Parts<'_>> {
     sound.then_some(Parts { header, claims, signature, signed })
 }
 
-/// Strict: no padding, no stray bits at the end, UTF-8, and each member once.
+/// Strict: no padding, no stray bits at the end, UTF-8, an object (serde would fill a struct from an array too), each member
+/// once.
 fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+    let text = URL_SAFE_NO_PAD.decode(part).ok()?;
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(&text).ok()
 }
 
 /// RFC 9068 section 4: `at+jwt` or `application/at+jwt`, in any case (RFC 7515 section 4.1.9).

@@ -190,7 +190,7 @@ impl HeadScanner {
             Place::Version(matched) => self.in_version(byte, matched),
             Place::LineEnd => expect_line_feed(byte).map(|()| self.place = Place::LineStart),
             Place::LineStart => match byte {
-                b'\r' => Ok(self.place = Place::HeadEnd),
+                b'\r' => self.go(Place::HeadEnd),
                 b' ' | b'\t' => Err(Code::FoldedHeader),
                 b'\n' | 0 => Err(Code::BadLineEnding),
                 _ if self.headers >= self.limits.headers => Err(Code::TooManyHeaders),
@@ -211,7 +211,7 @@ impl HeadScanner {
                 _ => Err(Code::BadHeaderName),
             },
             Place::Value => match byte {
-                b'\r' => Ok(self.place = Place::ValueEnd),
+                b'\r' => self.go(Place::ValueEnd),
                 b'\n' | 0 => Err(Code::BadLineEnding),
                 _ => Err(Code::BadHeaderValue),
             },
@@ -254,9 +254,9 @@ impl HeadScanner {
         }
         match (self.place, byte) {
             (Place::TargetStart, b' ') => Err(Code::BadRequestLine),
-            (Place::TargetStart, b'/') => Ok(self.place = Place::Path),
-            (Place::TargetStart, b'h' | b'H') => Ok(self.place = Place::TargetScheme(1, false)),
-            (Place::TargetScheme(4, false), b's' | b'S') => Ok(self.place = Place::TargetScheme(5, true)),
+            (Place::TargetStart, b'/') => self.go(Place::Path),
+            (Place::TargetStart, b'h' | b'H') => self.go(Place::TargetScheme(1, false)),
+            (Place::TargetScheme(4, false), b's' | b'S') => self.go(Place::TargetScheme(5, true)),
             (Place::TargetScheme(matched, https), _) => {
                 let wanted = if https { LONG } else { SHORT };
                 if wanted.get(matched) != Some(&byte.to_ascii_lowercase()) {
@@ -278,8 +278,8 @@ impl HeadScanner {
                 Ok(())
             }
             (Place::TargetAuthority(_), _) if is(byte, AUTHORITY) => Ok(()),
-            (Place::Path, b'?') => Ok(self.place = Place::Query),
-            (Place::Path | Place::Query, b' ') => Ok(self.place = Place::Version(0)),
+            (Place::Path, b'?') => self.go(Place::Query),
+            (Place::Path | Place::Query, b' ') => self.go(Place::Version(0)),
             _ => Err(Code::BadTarget),
         }
     }
@@ -373,6 +373,12 @@ impl HeadScanner {
             return Err(Code::BadUpgrade);
         }
         Ok(Head { length: self.at, body, upgrade: self.upgrade, version_10: self.version_10 })
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the last word of a step that went well")]
+    const fn go(&mut self, place: Place) -> Result<(), Code> {
+        self.place = place;
+        Ok(())
     }
 
     const fn begin(&mut self, place: Place, at: usize) {

@@ -120,7 +120,7 @@ fn is_alias(name: &str) -> bool {
         known.len() == name.len()
             && name.bytes().zip(known.bytes()).all(|(given, known)| given == known || (known == b'-' && !given.is_ascii_alphanumeric()))
     };
-    SINGLE.iter().any(|known| same(&known)) || NOTABLE.iter().any(|known| same(&known))
+    SINGLE.iter().any(same) || NOTABLE.iter().any(same)
 }
 
 /// Whether a `Via` line lists our pseudonym: `[protocol/]version SP received-by [SP comment]`, joined by commas.

@@ -18,11 +18,13 @@ pub mod principal;
 pub mod secret;
 
 // Reading the request.
+pub mod connection_headers;
 pub mod forwarded;
 pub mod head;
 pub mod header_check;
 pub mod host;
 mod path_check;
+pub mod presented;
 pub mod request_view;
 
 // Checking credentials.
@@ -36,10 +38,14 @@ pub mod verified;
 
 // Deciding.
 pub mod allow_list;
+pub mod decide;
 pub mod refresh;
 pub mod replay;
+pub mod routes;
 pub mod rule;
 pub mod throttle;
 
 // Saying it.
 pub mod audit;
+pub mod challenge;
+pub mod identity_headers;

@@ -94,8 +94,9 @@ pub fn judge(
         None if now >= token.expires => Judgement::Expired,
         None => Judgement::Rotate,
         Some(spent) => {
-            // From the first use on; a clock that was set back to before it ends the grace.
-            let in_grace = spent.at <= now && now.since(spent.at) <= grace && !grace.is_zero();
+            // Uses at the same moment may read the clock in another order than the store takes them, so "before" is as near as
+            // "after"; a clock that was set back further than the grace ends it.
+            let in_grace = !grace.is_zero() && now.since(spent.at) <= grace && spent.at.since(now) <= grace;
             if in_grace && !successor_used && spent.answer.is_some() { Judgement::Again } else { Judgement::Replayed }
         }
     }
@@ -142,7 +143,8 @@ mod tests {
         assert_eq!(judged(Some(10), false, 16, GRACE), Judgement::Replayed);
         assert_eq!(judged(Some(10), true, 11, GRACE), Judgement::Replayed);
         assert_eq!(judged(Some(10), false, 10, Duration::ZERO), Judgement::Replayed);
-        assert_eq!(judged(Some(10), false, 9, GRACE), Judgement::Replayed);
+        assert_eq!(judged(Some(10), false, 9, GRACE), Judgement::Again);
+        assert_eq!(judged(Some(10), false, 4, GRACE), Judgement::Replayed);
         assert_eq!(judged(Some(10), false, 1000, GRACE), Judgement::Expired);
     }
 

@@ -112,6 +112,11 @@ impl<'r> RequestView<'r> {
         self.found.without(*relax).first()
     }
 
+    /// The first finding at all: what a request that no route wants is refused with.
+    pub const fn first_finding(&self) -> Option<Code> {
+        self.found.first()
+    }
+
     /// The method.
     pub const fn method(&self) -> &'r Method {
         self.method

@@ -21,6 +21,7 @@ pub struct Rule {
     kinds: Kinds,
     profiles: Vec<Named<ProfileName>>,
     lists: Vec<Named<ListName>>,
+    scopes_to_ask: Option<Arc<str>>,
 }
 
 /// Things that must all hold. Empty for `anyone`.
@@ -98,6 +99,11 @@ impl Rule {
     /// The allow-lists that the rule names, each once.
     pub fn lists(&self) -> &[Named<ListName>] {
         &self.lists
+    }
+
+    /// The scopes, joined by spaces, with which an access token would satisfy the first alternative that asks for any.
+    pub const fn scopes_to_ask(&self) -> Option<&Arc<str>> {
+        self.scopes_to_ask.as_ref()
     }
 
     /// Whether the rule holds for every request, as `anyone` does.

@@ -3,6 +3,9 @@
 //! Each method of [`Store`] is one act: one transaction with one outcome, its audit row written inside it. No closure and no
 //! transaction crosses the line. Every backend passes the whole of `conformance`.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod memory;
 mod rows;
 pub mod sqlite;
 

@@ -96,12 +96,14 @@ pub mod fixed {
         fail_at: AtomicU64,
     }
 
-    impl CountingEntropy {
+    impl Default for CountingEntropy {
         /// Dice that never fail.
-        pub const fn new() -> Self {
+        fn default() -> Self {
             Self { rolled: AtomicU64::new(0), fail_at: AtomicU64::new(u64::MAX) }
         }
+    }
 
+    impl CountingEntropy {
         /// Lets `more` rolls succeed and none after them.
         pub fn fail_after(&self, more: u64) {
             self.fail_at.store(self.rolled.load(Ordering::SeqCst).saturating_add(more), Ordering::SeqCst);

@@ -3,6 +3,8 @@
 //! Facts come from one snapshot; every check is a pure function of the core that leaves a proof or a refusal; what cannot be
 //! decided is refused.
 
+use countersign_core::access_token;
+use countersign_core::api_key::{self, ShownApiKey};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::decide::{self, Decision, Evidence, Permit};
 use countersign_core::now::UnixMillis;
@@ -12,12 +14,10 @@ use countersign_core::routes::Route;
 use countersign_core::rule::Rule;
 use countersign_core::signature::{self, BodyDigest, Fields, Profile};
 use countersign_core::verified::{Identity, Verified};
-use countersign_core::access_token;
-use countersign_core::api_key::{self, ShownApiKey};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
-use crate::body::{CheckedBody, ForwardBody, ReadAhead, read_ahead};
+use crate::body::{Buffered, CheckedBody, ReadAhead, Source, read_ahead};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 
@@ -27,7 +27,7 @@ pub struct Passed {
     /// The proof that the request was decided about.
     pub permit: Permit,
     /// The body as it is to be forwarded.
-    pub body: ForwardBody,
+    pub body: Source,
     /// Resolves when a streamed body was compared.
     pub compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
 }
@@ -36,7 +36,14 @@ pub struct Passed {
 ///
 /// # Errors
 /// The refusal to answer with. Nothing has reached the upstream then.
-pub async fn run(worker: &Worker, snapshot: &Snapshot, route: &Route, rule: &Rule, view: &RequestView<'_>, body: Incoming) -> Result<Passed, Refusal> {
+pub async fn run(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    route: &Route,
+    rule: &Rule,
+    view: &RequestView<'_>,
+    body: Incoming,
+) -> Result<Passed, Refusal> {
     let now = worker.now();
 
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
@@ -57,11 +64,11 @@ pub async fn run(worker: &Worker, snapshot: &Snapshot, route: &Route, rule: &Rul
     let (body, compared) = match presented.signature {
         Some((profile, fields)) => {
             let signed = check_signature(worker, snapshot, route, view, profile, &fields, body).await?;
-            evidence.add(signed.identity);
+            evidence.add_signature(profile.name(), signed.identity);
             (signed.body, signed.compared)
         }
-        None if body.is_end_stream() => (ForwardBody::Empty, None),
-        None => (ForwardBody::Passing(body), None),
+        None if body.is_end_stream() => (Source::Empty, None),
+        None => (Source::Passing(body), None),
     };
 
     match decide::decide(rule, evidence, &snapshot.lists, view, now) {
@@ -91,7 +98,7 @@ fn check_token(worker: &Worker, snapshot: &Snapshot, token: &str, now: UnixMilli
 /// A signed request that was verified and claimed.
 struct Signed {
     identity: Verified<Identity>,
-    body: ForwardBody,
+    body: Source,
     compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
 }
 
@@ -125,12 +132,14 @@ async fn check_signature(
             return Err(Code::CouldNotDecide.into());
         }
     };
+    let secret = good.secret().clone();
     let identity = good.finish(claim)?;
+    worker.uses.borrow_mut().count(secret.as_str(), now);
     let (body, compared) = match body {
         SignedBody::Ready(body) => (body, None),
         SignedBody::Compare { start, body, declared } => {
             let (checked, compared) = CheckedBody::new(start, body, declared);
-            (ForwardBody::Checked(checked), Some(compared))
+            (Source::Checked(checked), Some(compared))
         }
     };
     Ok(Signed { identity, body, compared })
@@ -139,16 +148,16 @@ async fn check_signature(
 /// A body whose digest is known before it is forwarded.
 enum SignedBody {
     /// Read and hashed.
-    Ready(ForwardBody),
+    Ready(Source),
     /// Too large to be read first; the head declares its digest, which is signed.
-    Compare { start: Option<(crate::body::Buffered, signature::BodyHasher)>, body: Incoming, declared: [u8; 32] },
+    Compare { start: Option<(Buffered, signature::BodyHasher)>, body: Incoming, declared: [u8; 32] },
 }
 
 async fn read_signed_body(worker: &Worker, view: &RequestView<'_>, mut body: Incoming) -> Result<(BodyDigest, SignedBody), Refusal> {
     let declared = signature::declared_digest(view.headers())?;
     if body.is_end_stream() {
         hold_to(BodyDigest::Empty, declared)?;
-        return Ok((BodyDigest::Empty, SignedBody::Ready(ForwardBody::Empty)));
+        return Ok((BodyDigest::Empty, SignedBody::Ready(Source::Empty)));
     }
     let limit = worker.shared.config.limits.signed_body_bytes;
     let known = body.size_hint().exact();
@@ -164,13 +173,13 @@ async fn read_signed_body(worker: &Worker, view: &RequestView<'_>, mut body: Inc
     match read_ahead(&mut body, limit, &worker.shared.body_budget).await? {
         ReadAhead::Whole(buffered, digest) => {
             hold_to(digest, declared)?;
-            Ok((digest, SignedBody::Ready(ForwardBody::Buffered(Some(buffered)))))
+            Ok((digest, SignedBody::Ready(Source::Buffered(Some(buffered)))))
         }
         ReadAhead::More(start, hasher) => match declared {
             Some(declared) => Ok((BodyDigest::Sha256(declared), SignedBody::Compare { start: Some((start, hasher)), body, declared })),
             None => {
                 let (spooled, digest) = worker.shared.spool.fill(start, hasher, &mut body).await?;
-                Ok((digest, SignedBody::Ready(ForwardBody::Spooled(spooled.into_body()))))
+                Ok((digest, SignedBody::Ready(Source::Spooled(spooled.into_body()))))
             }
         },
     }

@@ -14,10 +14,23 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use crate::spool::SpooledBody;
-use crate::upstream::UpstreamBody;
+use crate::upstream::{Progress, UpstreamBody};
 
-/// The body of a forwarded request. Trailers are dropped: nothing has judged them.
-pub enum ForwardBody {
+/// The body of a forwarded request, and where its progress is noted.
+pub struct ForwardBody {
+    source: Source,
+    progress: Progress,
+}
+
+impl ForwardBody {
+    /// A body from `source`.
+    pub fn new(source: Source, progress: Progress) -> Self {
+        Self { source, progress }
+    }
+}
+
+/// Where the body of a forwarded request comes from. Trailers are dropped: nothing has judged them.
+pub enum Source {
     /// There is none.
     Empty,
     /// As it comes.
@@ -35,31 +48,34 @@ impl Body for ForwardBody {
     type Error = Refusal;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
-        Poll::Ready(match self.get_mut() {
-            Self::Empty => None,
-            Self::Passing(body) => ready!(poll_data(body, context)).map(|data| data.map(Frame::data)),
-            Self::Buffered(buffered) => buffered.take().map(|buffered| Ok(Frame::data(buffered.bytes))),
-            Self::Checked(body) => ready!(body.poll_data(context)).map(|data| data.map(Frame::data)),
-            Self::Spooled(body) => ready!(body.poll_data(context)).map(|data| data.map(Frame::data)),
-        })
+        let Self { source, progress } = self.get_mut();
+        let data = match source {
+            Source::Empty => None,
+            Source::Passing(body) => ready!(poll_data(body, context)),
+            Source::Buffered(buffered) => buffered.take().map(|buffered| Ok(buffered.bytes)),
+            Source::Checked(body) => ready!(body.poll_data(context)),
+            Source::Spooled(body) => ready!(body.poll_data(context)),
+        };
+        progress.step();
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Passing(body) => body.is_end_stream(),
-            Self::Buffered(buffered) => buffered.is_none(),
-            Self::Checked(_) | Self::Spooled(_) => false,
+        match &self.source {
+            Source::Empty => true,
+            Source::Passing(body) => body.is_end_stream(),
+            Source::Buffered(buffered) => buffered.is_none(),
+            Source::Checked(_) | Source::Spooled(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Passing(body) => body.size_hint(),
-            Self::Buffered(buffered) => SizeHint::with_exact(buffered.as_ref().map_or(0, |b| b.bytes.len() as u64)),
-            Self::Checked(body) => body.size_hint.clone(),
-            Self::Spooled(body) => SizeHint::with_exact(body.remaining()),
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Passing(body) => body.size_hint(),
+            Source::Buffered(buffered) => SizeHint::with_exact(buffered.as_ref().map_or(0, |b| b.bytes.len() as u64)),
+            Source::Checked(body) => body.size_hint,
+            Source::Spooled(body) => SizeHint::with_exact(body.remaining()),
         }
     }
 }
@@ -84,7 +100,9 @@ pub async fn next_data(body: &mut Incoming) -> Option<Result<Bytes, Refusal>> {
 }
 
 fn broken(error: &hyper::Error) -> Refusal {
-    if error.is_timeout() { Code::BodyTimeout.into() } else { Code::BadBody.into() }
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let late = io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    if late { Code::BodyTimeout.into() } else { Code::BadBody.into() }
 }
 
 /// How many bytes of bodies may be held in memory at once, over all threads.

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use countersign_core::forwarded::Family;
 use countersign_core::id::UpstreamName;
 use countersign_core::network::Network;
 use countersign_core::request_view::Scheme;
+use countersign_core::routes::RouteSpec;
 use http::HeaderName;
 use http::uri::Authority;
+
+use crate::config_check;
+use crate::config_error::BadConfig;
 
 /// One whole configuration. Holds no secret: secrets come from a file or the environment when they are needed.
 #[derive(Debug, Clone)]
@@ -29,14 +34,30 @@ pub struct Config {
     pub limits: Limits,
     /// The APIs behind the gateway.
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
-    /// The routes as they stand in the file.
-    pub routes: Vec<RouteConfig>,
+    /// The routes in the order of the file. They do not contradict each other.
+    pub routes: Vec<RouteSpec>,
     /// Logins, access tokens and refresh tokens.
     pub tokens: Tokens,
     /// How the upstream is told who came.
     pub identity_headers: IdentityHeaders,
     /// How the log is written.
     pub log: LogFormat,
+}
+
+impl Config {
+    /// Checks a text that stands for the file at `path`; relative paths in it start at the directory of `path`.
+    ///
+    /// # Errors
+    /// The text is not TOML, or says something that cannot be used.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, BadConfig> {
+        let surroundings = config_check::Surroundings::of_file(path);
+        config_check::check(&path.display().to_string(), text, &surroundings).map(|checked| checked.config)
+    }
+
+    /// The routes, to build a table of.
+    pub fn route_specs(&self) -> Vec<RouteSpec> {
+        self.routes.clone()
+    }
 }
 
 /// A socket that takes requests.
@@ -62,6 +83,17 @@ pub enum ClientAddressFrom {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+}
+
+impl ClientAddressFrom {
+    /// The same as the core says it.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Connection => Family::None,
+            Self::XForwardedFor => Family::XForwardedFor,
+            Self::Forwarded => Family::Forwarded,
+        }
+    }
 }
 
 /// Where the operator comes in.
@@ -291,33 +323,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// One route as it stands in the file, each part checked by itself.
-///
-/// Becomes the `RouteSpec` of the core once the routes are judged together.
-#[derive(Debug, Clone)]
-pub struct RouteConfig {
-    /// `api.example.com`, `*.example.com`, or any host when absent.
-    pub host: Option<String>,
-    /// The paths.
-    pub paths: Vec<countersign_core::path_pattern::PathPattern>,
-    /// The methods; all when empty.
-    pub methods: countersign_core::allow_list::Methods,
-    /// What happens to a request that matches.
-    pub action: RouteAction,
-}
-
-/// What happens to a request that matches a route.
-#[derive(Debug, Clone)]
-pub enum RouteAction {
-    /// It is forwarded when the rule holds.
-    Forward {
-        /// The rule's text.
-        rule: String,
-        /// To where.
-        upstream: UpstreamName,
-    },
-    /// It is refused.
-    Refuse,
 }

@@ -4,8 +4,10 @@
 //! Every table refuses keys that it does not know. Units are in the names: `_seconds`, `_bytes`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 /// The whole file.
@@ -129,7 +131,7 @@ pub struct RouteTable {
     /// One host, or `*.suffix`; any host when absent.
     pub host: Option<Spanned<String>>,
     /// One path pattern or several.
-    pub path: OneOrMany,
+    pub path: Spanned<OneOrMany>,
     /// The methods; all when absent.
     pub methods: Option<Vec<Spanned<String>>>,
     /// The rule.
@@ -152,14 +154,39 @@ pub struct RouteTable {
 
 /// `"a"` or `["a", "b"]`
 #[derive(Debug)]
-pub struct OneOrMany(pub Vec<Spanned<String>>);
+pub enum OneOrMany {
+    /// A string. Its place is that of the whole value.
+    One(String),
+    /// A list of strings, each with its place.
+    Many(Vec<Spanned<String>>),
+}
 
 impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A buffered (untagged) read would lose the places inside the list.
-        let value = Spanned::<toml::Value>::deserialize(deserializer)?;
-        let _ = value;
-        Err(serde::de::Error::custom("todo"))
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        // By hand, because serde's untagged enums buffer and so lose the places inside the list.
+        impl<'de> Visitor<'de> for Reader {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany::One(text.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+                let mut many = Vec::new();
+                while let Some(one) = list.next_element()? {
+                    many.push(one);
+                }
+                Ok(OneOrMany::Many(many))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
     }
 }
 
@@ -225,23 +252,4 @@ pub struct IdentityHeadersTable {
 pub struct LogTable {
     /// `auto`, `text` or `json`.
     pub format: Option<Spanned<String>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[test]
-    fn probe() {
-        for text in [
-            "lisener=1\n", "[limits]\nhead_byte = 3\n", "[[listener]]\nadress = \"x\"\n", "[[route]]\npath=\"/\"\nallow=[\"a\", 3]\n", "[upstream.a]\nurl=3\n",
-            "[[route]]\npath=[\"/\", 3]\n", "threads = 1.5\n", "a = \n", "[upstream.a]\nurl='x'\n[upstream.a]\n", "[[route]]\nrequire='x'\n", "[tokens]\ntoken_path=3\n",
-            "[[route]]\npath=[\"/\", \"/b\"]\n", "[route]\npath=\"/\"\n", "[admin]\ndanger_admin_on_network = 1\n",
-        ] {
-            println!("--- {text}");
-            match toml::from_str::<ConfigFile>(text) {
-                Ok(f) => println!("{f:?}"),
-                Err(e) => println!("{} {:?} {:?}", e.message(), e.span(), e.span().map(|s| &text[s])),
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! One connection from a client: its gate, its requests, its end.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::future::Future as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::pin::pin;
@@ -8,7 +9,9 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
+use countersign_core::forwarded::Proxies;
 use countersign_core::head::HeadLimits;
 use countersign_core::request_view::Connection;
 use http::HeaderValue;
@@ -16,18 +19,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::sync::watch;
 
-use crate::config::{Config, Listener};
+use crate::config::{Config, Limits, Listener};
 use crate::edge_proxy;
-use crate::head_gate::{GateState, HeadGate};
+use crate::head_gate::{GateState, HeadGate, Wait};
 use crate::listen::Stage;
 use crate::problem;
 use crate::reserved::ReservedPaths;
 use crate::worker::Worker;
 
+/// How long a client may take to read a last answer and close.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
+
 /// The connections of one data thread.
 pub struct Connections {
     template: Connection,
-    limits: crate::config::Limits,
+    limits: Limits,
     reserved: Rc<ReservedPaths>,
     stage: watch::Receiver<Stage>,
     open: RefCell<Vec<Weak<Open>>>,
@@ -46,6 +52,8 @@ pub struct Open {
     /// How far the process is on its way to its end.
     pub stage: watch::Receiver<Stage>,
     gate: Arc<GateState>,
+    /// What the gate was waiting for when it was last looked at, and since when.
+    watched: Cell<(u32, Instant)>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
 }
@@ -64,7 +72,11 @@ impl Connections {
     /// No connections yet.
     pub fn new(listener: &Listener, config: &Config, stage: watch::Receiver<Stage>) -> Self {
         Self {
-            template: listener.connection(),
+            template: Connection {
+                peer: listener.address,
+                public_scheme: listener.public_scheme,
+                proxies: Arc::new(Proxies { trusted: listener.trusted_proxies.clone(), family: listener.client_address_from.family() }),
+            },
             limits: config.limits.clone(),
             reserved: Rc::new(ReservedPaths::new(&config.tokens.paths)),
             stage,
@@ -88,14 +100,14 @@ impl Connections {
             reserved: Rc::clone(&self.reserved),
             stage: self.stage.clone(),
             gate: Arc::clone(&gate),
+            watched: Cell::new((0, Instant::now())),
             order: Cell::new(if *self.stage.borrow() == Stage::Running { Order::Serve } else { Order::Finish }),
             waker: RefCell::new(None),
         });
         self.open.borrow_mut().push(Rc::downgrade(&open));
         let limits = HeadLimits { bytes: self.limits.head_bytes, headers: self.limits.headers };
-        let ids = Rc::clone(worker);
-        let gated = HeadGate::new(stream, limits, gate, problem::raw);
-        drop(ids);
+        let ids = worker.request_ids();
+        let gated = HeadGate::new(stream, limits, gate, move |code| problem::raw_http1(code, &ids.next()));
         tokio::task::spawn_local(serve(counted, open, gated));
     }
 
@@ -132,7 +144,13 @@ impl Drop for Counted {
 async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>) {
     let worker = Rc::clone(&counted.0);
     let seen = Rc::clone(&open);
-    let service = service_fn(move |request| edge_proxy::handle(Rc::clone(&worker), Rc::clone(&seen), request));
+    let service = service_fn(move |request| {
+        let (worker, open) = (Rc::clone(&worker), Rc::clone(&seen));
+        async move {
+            let response = edge_proxy::handle(&worker, &open, request).await;
+            Ok::<_, Infallible>(open.gate.answer(response))
+        }
+    });
     let mut served = pin!(http1::Builder::new().half_close(false).serve_connection(gated, service).with_upgrades());
     let mut obeyed = Order::Serve;
     let ended = std::future::poll_fn(|context| {
@@ -159,21 +177,6 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
 }
 
 impl Open {
-    /// Whether no request may follow on this connection.
-    pub fn ends_after_this(&self) -> bool {
-        self.gate.ends_after_this()
-    }
-
-    /// The upstream has switched protocols: the gate lets everything through from now on.
-    pub fn upgraded(&self) {
-        self.gate.upgraded();
-    }
-
-    /// The upstream has not switched protocols: what follows is a request.
-    pub fn not_upgraded(&self) {
-        self.gate.not_upgraded();
-    }
-
     fn tell(&self, order: Order) {
         if self.order.replace(order) != order
             && let Some(waker) = self.waker.borrow().as_ref()
@@ -182,5 +185,26 @@ impl Open {
         }
     }
 
-    fn check_time(&self, _limits: &crate::config::Limits) {}
+    /// Ends the connection if what it waits for takes too long. Called now and then: limits are held to within that.
+    fn check_time(&self, limits: &Limits) {
+        let mark = self.gate.mark();
+        let (seen, since) = self.watched.get();
+        if mark != seen {
+            self.watched.set((mark, Instant::now()));
+            return;
+        }
+        let most = match self.gate.waits_for() {
+            Wait::Idle => limits.idle_time,
+            Wait::Head => limits.head_time,
+            Wait::Body | Wait::Stream => limits.body_idle_time,
+            Wait::Close => CLOSING_TIME,
+            Wait::Answer | Wait::Tunnel => return,
+        };
+        if since.elapsed() >= most {
+            match self.gate.waits_for() {
+                Wait::Close => self.tell(Order::Cut),
+                _ => self.gate.time_out(),
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use countersign_core::audit::{Actor, AuditEvent};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::fresh::Fresh;
@@ -11,9 +12,11 @@ use countersign_core::sealed::MasterKey;
 use countersign_store::{SharedStore, StoreError};
 
 use crate::ambient::{Clock, Entropy};
-use crate::config::Tokens;
+use crate::config::{Config, Tokens};
 use crate::hashing::HashingPool;
 use crate::publish::{Parts, Publisher};
+use crate::snapshot::Snapshot;
+use crate::token_keys;
 
 /// The state of the token endpoints and of the admin API.
 pub struct Control {
@@ -29,11 +32,36 @@ pub struct Control {
     pub publisher: Publisher,
     /// Where passwords are hashed.
     pub hashing: HashingPool,
+    /// The rules in force, as the data path sees them.
+    pub live: Arc<ArcSwap<Snapshot>>,
     /// The life cycle of tokens and where their endpoints are.
     pub tokens: Tokens,
 }
 
 impl Control {
+    /// The control side of a gateway: reads everything that is stored, makes the first token key if there is none, and puts
+    /// it all in force. `start` has what comes from the configuration; the rest of it is replaced.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what the master key does not open.
+    pub async fn start(
+        config: &Config,
+        store: SharedStore,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        master: MasterKey,
+        start: Snapshot,
+    ) -> Result<Arc<Self>, CannotStart> {
+        let (master, tokens) = (Arc::new(master), config.tokens.clone());
+        let live = Arc::new(ArcSwap::from_pointee(start));
+        let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
+        publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
+        let hashing = HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue);
+        let control = Arc::new(Self { store, clock, entropy, master, publisher, hashing, live, tokens });
+        token_keys::ensure(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
+        Ok(control)
+    }
+
     /// The time.
     pub fn now(&self) -> UnixMillis {
         self.clock.now()
@@ -58,6 +86,11 @@ impl Control {
         self.publisher.publish(parts).await.map_err(|_logged| Refusal::from(Code::NotYetInForce).after(RETRY))
     }
 }
+
+/// Why the control side did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotStart(String);
 
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -89,4 +122,28 @@ pub fn audit_event(
 /// `Internal` when the work panicked.
 pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
     tokio::spawn(work).await.map_err(|_panicked| Code::Internal.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_does_not_stop_the_work() {
+        let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let mut asked = Box::pin(to_the_end(async move {
+            waits.await.unwrap();
+            done.send("stored").unwrap();
+        }));
+        assert!(std::future::poll_fn(|context| std::task::Poll::Ready(asked.as_mut().poll(context))).await.is_pending());
+        drop(asked);
+        go_on.send(()).unwrap();
+        assert_eq!(is_done.await.unwrap(), "stored");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_an_error_and_not_the_end() {
+        assert_eq!(to_the_end(async { panic!("as a test wants") }).await.unwrap_err(), Code::Internal.into());
+    }
 }

@@ -35,7 +35,9 @@ pub fn prepare(directory: &Path, purpose: Purpose) -> Result<(), StartError> {
     let is_empty = new || fs::read_dir(directory).map_err(cannot)?.next().is_none();
     match purpose {
         Purpose::Serve if is_dev => {
-            return Err(StartError(format!("{shown} was made by `countersign dev` and its secrets were printed: choose another `data` directory")));
+            return Err(StartError(format!(
+                "{shown} was made by `countersign dev` and its secrets were printed: choose another `data` directory"
+            )));
         }
         Purpose::Dev if !is_dev && !is_empty => {
             return Err(StartError(format!("{shown} is not a `countersign dev` directory: choose another one with --data")));

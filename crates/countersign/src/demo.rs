@@ -58,7 +58,8 @@ pub async fn set_up(gateway: &Gateway, data: &Path) -> Result<Demo, StartError> 
         "CS_URL=http://{}\nCS_ADMIN_URL=http://{}\nCS_ADMIN_KEY={}\nCS_USERNAME={USERNAME}\nCS_PASSWORD={}\nCS_KEY_ID={}\nCS_SECRET={}\nCS_API_KEY={}\nCS_LIST={LIST}\n",
         gateway.listen, gateway.admin, secrets.admin_key, secrets.password, secrets.key_id, secrets.secret, secrets.api_key
     );
-    data_directory::write_whole(&env_file, text.as_bytes()).map_err(|error| StartError(format!("cannot write {}: {error}", env_file.display())))?;
+    data_directory::write_whole(&env_file, text.as_bytes())
+        .map_err(|error| StartError(format!("cannot write {}: {error}", env_file.display())))?;
     Ok(Demo { env_file })
 }
 
@@ -103,7 +104,7 @@ async fn make(control: &Arc<Control>, listen: IpAddr) -> Result<Secrets, StartEr
     let mut password = "demo-".to_owned();
     push_hex(&mut password, &control.fresh::<12>().map_err(refused)?.take());
     let hash = {
-        let checked = Password::new(SecretText::new(password.clone())).map_err(|error| broken(&error))?;
+        let checked = Password::new(&SecretText::new(password.clone())).map_err(|error| broken(&error))?;
         password::hash(&checked, control.fresh().map_err(refused)?).map_err(|error| broken(&error))?
     };
     let user = User {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::config_check::{self, Surroundings};
 use crate::demo::{self, Demo};
 use crate::startup::{self, Gateway, Purpose, StartError};
 use crate::{cli, echo};
@@ -16,7 +17,9 @@ use crate::{cli, echo};
 pub fn run(arguments: cli::DevArgs) -> Result<(), StartError> {
     for (flag, address) in [("--listen", arguments.listen), ("--admin-listen", arguments.admin_listen)] {
         if !address.ip().is_loopback() {
-            return Err(StartError(format!("{flag} {address} is not a loopback address: `dev` prints its secrets; use `countersign serve`")));
+            return Err(StartError(format!(
+                "{flag} {address} is not a loopback address: `dev` prints its secrets; use `countersign serve`"
+            )));
         }
     }
     startup::control_runtime()?.block_on(async {
@@ -65,7 +68,8 @@ upstream = "demo"
         upstream = quoted(upstream),
         list = demo::LIST,
     );
-    Config::from_toml(&text, Path::new("countersign dev")).map_err(|error| StartError(error.to_string()))
+    let here = Surroundings { directory: ".".into(), ..Surroundings::default() };
+    config_check::check("countersign dev", &text, &here).map(|checked| checked.config).map_err(|error| StartError(error.to_string()))
 }
 
 /// Marks for people, left out where nobody looks.

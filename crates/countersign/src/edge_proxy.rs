@@ -1,7 +1,6 @@
 //! The reverse proxy: one request in, judged, decided, forwarded, and the answer relayed.
 //! The only caller of `forward`, which takes a [`Permit`].
 
-use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -9,8 +8,9 @@ use countersign_core::challenge::Challenges;
 use countersign_core::code::{Code, Refusal};
 use countersign_core::decide::Permit;
 use countersign_core::id::RequestId;
-use countersign_core::request_view::{RequestView, Scheme};
+use countersign_core::request_view::{Relax, RequestView, Scheme};
 use countersign_core::routes::{Action, Chosen};
+use countersign_core::rule::Kind;
 use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
@@ -24,8 +24,9 @@ use crate::body::{AnswerBody, ForwardBody, next_data};
 use crate::connection::Open;
 use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
+use crate::snapshot::Snapshot;
 use crate::tunnel;
-use crate::upstream::Upstream;
+use crate::upstream::{Progress, Upstream};
 use crate::worker::Worker;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,29 +34,42 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// What a client says about the way it came is not passed on; what we know is said instead.
+const FORWARDED: [HeaderName; 13] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-path"),
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-forwarded-method"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
 /// The largest body of a request that the control side answers.
 const CONTROL_BODY: usize = 64 * 1024;
 
 /// Answers one request of a connection.
-pub async fn handle(worker: Rc<Worker>, open: Rc<Open>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
-    let id = worker.next_request_id();
+pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
+    let id = worker.request_ids().next();
     let mut manners = Manners::default();
-    let mut response = match answer(&worker, &open, request, &id, &mut manners).await {
+    match answer(worker, open, request, &id, &mut manners).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::debug!(request = %id, code = %refusal.code, "refused");
             respond::refusal(&refusal, &manners, &id)
         }
-    };
-    if open.ends_after_this() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
 }
 
 async fn answer(
     worker: &Rc<Worker>,
-    open: &Rc<Open>,
+    open: &Open,
     mut request: Request<Incoming>,
     id: &RequestId,
     manners: &mut Manners,
@@ -72,7 +86,7 @@ async fn answer(
     let snapshot = worker.snapshot();
     let route = match snapshot.routes.choose(view.host(), view.path(), view.method().as_str()) {
         Chosen::Route(route) => route,
-        Chosen::NoRoute => return Err(view.first_finding().unwrap_or(Code::NoRoute).into()),
+        Chosen::NoRoute => return Err(view.unrelaxed(&Relax::default()).unwrap_or(Code::NoRoute).into()),
         Chosen::PathCase => return Err(Code::PathCase.into()),
         Chosen::MethodNotAllowed(allow) => {
             manners.allow = Some(allow);
@@ -87,24 +101,30 @@ async fn answer(
 
     manners.challenges = Challenges::of(rule);
     let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
-    snapshot.count_uses(&permit, worker.now());
+    count_uses(worker, &snapshot, &permit);
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
-    let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some());
-    forward(worker, open, permit, upstream, Request::from_parts(head, body), compared, upgrade).await
+    let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
+    let progress = Progress::begin();
+    let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
+    forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
+}
+
+/// A request on its way out.
+struct Outgoing<'u> {
+    upstream: &'u Rc<Upstream>,
+    request: Request<ForwardBody>,
+    progress: Progress,
+    /// Tells how the comparison of a streamed body came out.
+    compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
+    /// The client's side of an upgrade.
+    upgrade: Option<OnUpgrade>,
 }
 
 /// Sends a request that may pass, and relays the answer.
-async fn forward(
-    worker: &Rc<Worker>,
-    open: &Rc<Open>,
-    permit: Permit,
-    upstream: &Rc<Upstream>,
-    request: Request<ForwardBody>,
-    compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
-    upgrade: Option<OnUpgrade>,
-) -> Result<Response<AnswerBody>, Refusal> {
-    let answered = upstream.send(request).await;
+async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
+    let Outgoing { upstream, request, progress, compared, upgrade } = outgoing;
+    let answered = upstream.send(request, &progress).await;
     if let Some(compared) = compared {
         // The upstream may answer before it has the whole body: its answer waits until the body is known to be the one
         // that was signed. A body that was never read to its end was never compared.
@@ -113,27 +133,20 @@ async fn forward(
     let mut response = answered?;
     match (response.status(), upgrade) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => {
-            let lease = tunnel::Lease {
-                expires: permit.identity().and_then(|identity| identity.expires),
-                session: permit.identity().and_then(|identity| identity.session.clone()),
-            };
-            open.upgraded();
-            let (worker, drained) = (Rc::clone(worker), open.drained.clone());
+            let sessions = permit.identities().filter_map(|identity| identity.session.clone()).collect();
+            let lease = tunnel::Lease { expires: permit.expires(), sessions };
+            let (worker, stage) = (Rc::clone(worker), open.stage.clone());
             let theirs = hyper::upgrade::on(&mut response);
             tokio::task::spawn_local(async move {
                 if let (Ok(client), Ok(upstream)) = tokio::join!(upgrade, theirs) {
-                    tunnel::run(worker, client, upstream, lease, drained).await;
+                    tunnel::run(worker, client, upstream, lease, stage).await;
                 }
             });
-            connection_headers::strip_but_upgrade(response.headers_mut());
+            strip_connection(response.headers_mut(), true)?;
         }
         // An upgrade that nobody asked for.
         (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
-        (_, Some(_)) => {
-            open.not_upgraded();
-            connection_headers::strip(response.headers_mut());
-        }
-        (_, None) => connection_headers::strip(response.headers_mut()),
+        _ => strip_connection(response.headers_mut(), false)?,
     }
     Ok(response.map(AnswerBody::Upstream))
 }
@@ -154,7 +167,7 @@ fn outbound(
     facts: ForwardedFacts,
     id: &RequestId,
     upgrade: bool,
-) -> Parts {
+) -> Result<Parts, Refusal> {
     // An absolute target was reduced to its path; Host says the same.
     if head.uri.authority().is_some() {
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
@@ -162,14 +175,12 @@ fn outbound(
     }
     let headers = &mut head.headers;
     // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
-    if upgrade {
-        connection_headers::strip_but_upgrade(headers);
-    } else {
-        connection_headers::strip(headers);
-    }
+    strip_connection(headers, upgrade)?;
     headers.remove(EXPECT);
     identity_headers::apply(headers, names, permit, forward_credentials);
-    connection_headers::strip_forwarded(headers);
+    for name in &FORWARDED {
+        headers.remove(name);
+    }
     headers.insert(X_FORWARDED_FOR, facts.address);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if facts.scheme == Scheme::Https { "https" } else { "http" }));
     if let Some(host) = headers.get(HOST).cloned() {
@@ -179,7 +190,29 @@ fn outbound(
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
     }
-    head
+    Ok(head)
+}
+
+/// Removes what concerns one connection only; of an upgrade, what both sides agreed on is said again.
+fn strip_connection(headers: &mut HeaderMap, upgrade: bool) -> Result<(), Refusal> {
+    connection_headers::remove(headers)?;
+    if upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    Ok(())
+}
+
+/// Counts the entries and API keys that let a request in. Signing secrets are counted where they are told apart.
+fn count_uses(worker: &Worker, snapshot: &Snapshot, permit: &Permit) {
+    let mut uses = worker.uses.borrow_mut();
+    let now = worker.now();
+    for entry in permit.matched().iter().filter_map(|found| snapshot.lists.entry_id(*found)) {
+        uses.count(entry.as_str(), now);
+    }
+    for identity in permit.identities().filter(|identity| identity.kind == Kind::ApiKey) {
+        uses.count(&identity.credential, now);
+    }
 }
 
 /// The client's address for the upstream; made once a connection, as it rarely differs between requests.

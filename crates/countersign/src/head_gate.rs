@@ -1,406 +1,294 @@
-//! The gate between a socket and hyper: no head of a request reaches hyper before [`HeadScanner`] has judged it.
+//! The gate between a client's socket and hyper: no request head reaches hyper before `countersign_core::head` has passed it.
 //!
-//! It follows requests by Content-Length to the next head. Behind a chunked body it cannot see where the next request begins,
-//! so there is none: [`GateState::answer`] ends the connection. Behind a head that asks for an upgrade nothing passes until the
-//! answer is known. A refused head is answered here, because hyper never learns of it.
+//! One exchange at a time: the gate releases a head and exactly the body that belongs to it, and looks at what follows only
+//! when that exchange is over. So hyper never holds a byte of a request that has not been judged, and a refusal can be written
+//! by the gate itself, in its place behind all earlier answers. After a chunked request nothing follows on the connection;
+//! behind an upgrade bytes wait until the edge knows whether they are requests.
 //!
-//! hyper reads ahead while it answers, to notice that the client has gone, and an end of the stream makes it forget the answer.
-//! So while a request is under way the gate shows it the end only if the client did end the stream: never a refusal, and never
-//! the next head, which makes "the request under way" one request for everybody.
+//! What must be known of hyper: while an exchange is under way it reads ahead to notice that the client has gone, and then
+//! takes an end of input as a reason to drop the answer. It may therefore see an end that is not real only between exchanges.
+//! `Answer` tells the gate that the answer is complete; the flush behind it tells that it is written, and then hyper is between
+//! exchanges or closing.
 
-mod farewell;
+#[cfg(test)]
+mod agreement;
+mod closing;
+#[cfg(test)]
+mod rig;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use countersign_core::code::Code;
-use countersign_core::head::{BodyLength, Head, HeadLimits, HeadScanner, Scan};
+use countersign_core::head::{BodyLength, HeadLimits, HeadScanner, Scan};
 use hyper::rt::ReadBufCursor;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::farewell::Farewell;
-use self::state::Stage;
-pub use self::state::{Answer, GateState, Phase};
+use self::closing::Closing;
+pub use self::state::{Answer, GateState, Wait};
 
-/// Bytes that are read at once, at most.
-const READ: usize = 16 * 1024;
+/// How much one read takes from the socket.
+const READ: usize = 32 * 1024;
+/// The largest buffer that a connection keeps while it holds nothing.
+const KEEP: usize = 4 * 1024;
 
 thread_local! {
-    /// Where bytes are looked at that need not be kept: most heads come whole and leave at once, so a connection that waits
-    /// for one owns no memory for it.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+    // One for all connections of a thread: a connection that waits for its client holds no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
 /// A socket as hyper may see it.
 pub struct HeadGate<IO> {
-    io: TokioIo<IO>,
-    limits: HeadLimits,
-    state: Arc<GateState>,
+    io: IO,
     render: Box<dyn Fn(Code) -> Vec<u8> + Send>,
+    state: Arc<GateState>,
+    limits: HeadLimits,
     scanner: HeadScanner,
-    /// What was read and not let through; at most `limits.bytes`, or what one read brought.
-    held: BytesMut,
-    mode: Mode,
-    turn: Turn,
-    /// The client sends no more.
+    /// What was read and is not released yet. Never more than the limit of a head and one read.
+    kept: BytesMut,
+    stage: Stage,
+    /// Whether the last answer is not only complete but handed to the socket.
+    flushed: bool,
+    /// Whether the client has ended its side.
     ended: bool,
-    /// This side sends no more.
-    shut: bool,
-    /// hyper asked in vain before its last answer was flushed.
-    wants_flush: bool,
-    /// The waker that the state has.
-    known: Option<Waker>,
+    closing: Closing,
 }
 
-/// What the next byte from the client belongs to.
-enum Mode {
-    /// The head of a request.
+/// What the next byte for hyper belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A head that is not judged yet. Hyper is between exchanges.
     Head,
-    /// A request that was let through, so many bytes of it.
-    Pass(u64),
-    /// Whatever the two sides make of it.
-    Open,
-    /// Nothing: the head was bad. Answered when the answers before it are out.
-    Refused(Code),
-    /// Nothing: this side has said its last word.
-    Over(Box<Farewell>),
-    /// Nothing: hyper is shown the end.
+    /// A judged head and its body, of which so many bytes are not released yet.
+    Message(u64),
+    /// A judged head with a chunked body, and whatever follows: it is the last one.
+    Stream,
+    /// Nothing, until the answer is written.
+    Answer,
+    /// What is not HTTP any more.
+    Tunnel,
+    /// Nothing, until this refusal is written and the socket is shut down. Hyper is between exchanges.
+    Refuse(Code),
+    /// An end, whatever the socket says.
     End,
 }
 
-/// Whose turn it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// The client's; all answers are out.
-    Client,
-    /// The server's.
-    Server,
-    /// The client's, but the last answer may not be out yet.
-    Flushing,
-}
-
 impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
-    /// A gate in front of `io`. `render` makes the whole answer, from status line to body, of a refused head.
+    /// A gate in front of `io`.
+    ///
+    /// `render` writes a refusal as a complete HTTP/1.1 response that ends the connection. Hyper must allow `limits.headers`
+    /// headers and must not be told to allow half-closed connections.
     pub fn new(io: IO, limits: HeadLimits, state: Arc<GateState>, render: impl Fn(Code) -> Vec<u8> + Send + 'static) -> Self {
         Self {
-            io: TokioIo::new(io),
-            limits,
-            state,
+            io,
+            // A plain function takes no memory here.
             render: Box::new(render),
+            state,
+            limits,
             scanner: HeadScanner::new(limits),
-            held: BytesMut::new(),
-            mode: Mode::Head,
-            turn: Turn::Client,
+            kept: BytesMut::new(),
+            stage: Stage::Head,
+            flushed: false,
             ended: false,
-            shut: false,
-            wants_flush: false,
-            known: None,
+            closing: Closing::Open,
         }
     }
 
-    /// Keeps the waker that [`GateState`] wakes up to date; without a lock when it has not changed.
-    fn know(&mut self, waker: &Waker) {
-        if !self.known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.known = Some(waker.clone());
-            self.state.set_waker(waker);
-        }
-    }
-
-    /// Lets a head through that has been found good, with what follows it.
-    fn admit(&mut self, head: Head) {
-        let length = head.length as u64;
-        self.mode = match head.body {
-            BodyLength::None => Mode::Pass(length),
-            BodyLength::Known(body) => Mode::Pass(length.saturating_add(body)),
-            BodyLength::Chunked => Mode::Open,
-        };
-        self.scanner = HeadScanner::new(self.limits);
-        self.turn = Turn::Server;
-        self.state.set_stage(Stage::Quiet);
-        self.state.begin(head.body == BodyLength::Chunked, head.upgrade);
-    }
-
-    /// Judges `bytes`, which begin with the head; says whether hyper can have something.
-    fn judge(&mut self, bytes: &[u8]) -> bool {
-        match self.scanner.scan(bytes) {
-            Scan::Partial => {
-                self.state.set_stage(Stage::Head);
-                return false;
-            }
-            Scan::Complete(head) => self.admit(head),
-            Scan::Refuse(code) => self.mode = Mode::Refused(code),
-        }
-        true
-    }
-
-    /// Waits for a head. `Ready(false)` means that the mode has changed.
-    fn poll_head(&mut self, context: &mut Context<'_>, cursor: &mut ReadBufCursor<'_>) -> Poll<io::Result<bool>> {
-        if self.turn == Turn::Server {
-            if self.state.is_granted() {
-                self.mode = Mode::Open;
-                return Poll::Ready(Ok(false));
-            }
-            if !self.state.is_busy() {
-                self.turn = Turn::Flushing;
-            }
-        }
-        if self.turn != Turn::Client {
-            return self.poll_ahead(context);
-        }
-        if !self.held.is_empty() {
-            let held = std::mem::take(&mut self.held);
-            let judged = self.judge(&held);
-            self.held = held;
-            if judged {
-                return Poll::Ready(Ok(false));
-            }
-        }
-        if self.ended {
-            self.mode = Mode::End;
-            return Poll::Ready(Ok(false));
-        }
-        let room = cursor.remaining().min(if self.held.is_empty() { READ } else { self.limits.bytes.saturating_sub(self.held.len()) });
-        let read = self.poll_scratch(context, room, |gate, bytes| {
-            if bytes.is_empty() {
-                gate.ended = true;
-            } else if gate.held.is_empty() && gate.judge(bytes) {
-                let passed = gate.pass(bytes, cursor);
-                gate.held.extend_from_slice(bytes.get(passed..).unwrap_or_default());
-                return passed > 0;
-            } else {
-                gate.held.extend_from_slice(bytes);
-            }
-            false
-        });
-        // What has come in time is looked at before the order to wait no longer.
-        if read.is_pending()
-            && let Some(code) = self.state.take_order()
-        {
-            self.mode = if self.held.is_empty() { Mode::End } else { Mode::Refused(code) };
-            return Poll::Ready(Ok(false));
-        }
-        read
-    }
-
-    /// While a request is under way: notices whether the client has gone, and keeps what else comes.
-    fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.turn == Turn::Flushing && self.state.take_order().is_some() {
-            self.mode = Mode::End;
-            return Poll::Ready(Ok(false));
-        }
-        if self.held.is_empty() {
-            if self.ended {
-                self.mode = Mode::End;
-                return Poll::Ready(Ok(false));
-            }
-            return self.poll_scratch(context, self.limits.bytes, |gate, bytes| {
-                gate.ended = bytes.is_empty();
-                gate.held.extend_from_slice(bytes);
-                false
-            });
-        }
-        self.state.set_stage(Stage::Head);
-        self.wants_flush = true;
-        Poll::Pending
-    }
-
-    /// Hands over what belongs to the request under way.
-    fn poll_pass(&mut self, context: &mut Context<'_>, cursor: &mut ReadBufCursor<'_>, left: u64) -> Poll<io::Result<bool>> {
-        if !self.held.is_empty() {
-            let mut held = std::mem::take(&mut self.held);
-            let passed = self.pass(&held, cursor);
-            held.advance(passed);
-            // Nothing is kept for a connection that holds nothing back.
-            self.held = if held.is_empty() { BytesMut::new() } else { held };
-            return Poll::Ready(Ok(true));
-        }
-        if let Some(code) = self.state.take_order() {
-            return Poll::Ready(Err(too_slow(code)));
-        }
-        let room = cursor.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = self.poll_scratch(context, room, |gate, bytes| {
-            gate.ended = bytes.is_empty();
-            gate.pass(bytes, cursor);
-            true
-        });
-        self.state.set_stage(if read.is_pending() { Stage::Body } else { Stage::Quiet });
-        read
-    }
-
-    /// Hands over what follows a chunked head or an upgrade.
-    fn poll_open(&mut self, context: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        if !self.held.is_empty() {
-            let passed = self.held.len().min(cursor.remaining());
-            cursor.put_slice(self.held.get(..passed).unwrap_or_default());
-            self.held.advance(passed);
-            if self.held.is_empty() {
-                self.held = BytesMut::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        if self.ended {
-            return Poll::Ready(Ok(()));
-        }
-        if let Some(code) = self.state.take_order() {
-            return Poll::Ready(Err(too_slow(code)));
-        }
-        // The answer to a chunked request is complete. hyper closes now, because the answer said so; if it did not, what
-        // follows must not become a request.
-        if !self.state.is_granted() && !self.state.is_busy() {
-            return self.poll_flushed();
-        }
-        let read = hyper::rt::Read::poll_read(Pin::new(&mut self.io), context, cursor);
-        if read.is_ready() {
-            self.state.advance();
-            self.state.set_stage(Stage::Quiet);
-        } else if self.turn == Turn::Server && !self.state.is_body_over() {
-            self.state.set_stage(Stage::Body);
-        }
-        read
-    }
-
-    /// Ready when the last answer is out.
-    fn poll_flushed(&mut self) -> Poll<io::Result<()>> {
-        if self.turn == Turn::Client {
-            return Poll::Ready(Ok(()));
-        }
-        self.wants_flush = true;
-        Poll::Pending
-    }
-
-    /// Copies the beginning of `bytes` to hyper, as far as the mode and the space allow; says how many.
-    fn pass(&mut self, bytes: &[u8], cursor: &mut ReadBufCursor<'_>) -> usize {
-        let most = match self.mode {
-            Mode::Pass(left) => usize::try_from(left).unwrap_or(usize::MAX),
-            Mode::Open => usize::MAX,
-            _ => 0,
-        };
-        let passed = bytes.len().min(most).min(cursor.remaining());
-        cursor.put_slice(bytes.get(..passed).unwrap_or_default());
-        if let Mode::Pass(left) = &mut self.mode {
-            *left = left.saturating_sub(passed as u64);
-            if *left == 0 {
-                self.mode = Mode::Head;
-            }
-        }
-        passed
-    }
-
-    /// Reads up to `room` bytes, at least one, and shows them; none at the end.
-    fn poll_scratch<R>(&mut self, context: &mut Context<'_>, room: usize, mut seen: impl FnMut(&mut Self, &[u8]) -> R) -> Poll<io::Result<R>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let room = room.clamp(1, scratch.len());
-            let mut read = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
-            ready!(Pin::new(self.io.inner_mut()).poll_read(context, &mut read))?;
-            self.state.advance();
-            Poll::Ready(Ok(seen(self, read.filled())))
-        })
-    }
-
-    /// Whether the client may still be sending what nobody will read; closing then would tear the answer from its hands.
-    fn leaves_something(&self) -> bool {
-        !self.ended && (!self.held.is_empty() || matches!(self.mode, Mode::Pass(_) | Mode::Refused(_)) || (matches!(self.mode, Mode::Open) && !self.state.is_granted()))
-    }
-}
-
-fn too_slow(code: Code) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, code.title())
-}
-
-impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Read for HeadGate<IO> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let gate = self.get_mut();
-        gate.know(context.waker());
+    /// Gives hyper what it may see next; nothing means the end.
+    fn poll_release(&mut self, cx: &mut Context<'_>, to: &mut ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         loop {
-            let has_something = match &mut gate.mode {
-                Mode::Head => ready!(gate.poll_head(context, &mut cursor))?,
-                Mode::Pass(left) => {
-                    let left = *left;
-                    ready!(gate.poll_pass(context, &mut cursor, left))?
+            match self.stage {
+                Stage::Head if self.kept.is_empty() && self.state.is_last() => self.stage = Stage::End,
+                Stage::Head => ready!(self.poll_head(cx))?,
+                Stage::Message(0) => self.stage = Stage::Answer,
+                Stage::Message(left) => {
+                    let given = ready!(self.poll_give(cx, to, usize::try_from(left).unwrap_or(usize::MAX), Wait::Body))?;
+                    self.stage = Stage::Message(left.saturating_sub(given));
+                    return Poll::Ready(Ok(()));
                 }
-                Mode::Open => return gate.poll_open(context, cursor),
-                Mode::Refused(code) => {
-                    let code = *code;
-                    // Told again, it has waited long enough for a client that does not read.
-                    if gate.state.take_order().is_some() {
-                        gate.mode = Mode::End;
-                        continue;
+                Stage::Stream if self.flushed => self.stage = Stage::End,
+                Stage::Stream => return self.poll_give(cx, to, usize::MAX, Wait::Stream).map_ok(|_| ()),
+                Stage::Answer if self.state.is_upgraded() => {
+                    self.stage = Stage::Tunnel;
+                    self.state.wait_for(Wait::Tunnel);
+                }
+                Stage::Answer if self.flushed => self.begin(),
+                Stage::Answer => {
+                    ready!(self.poll_ahead(cx))?;
+                    return Poll::Ready(Ok(()));
+                }
+                Stage::Tunnel => return self.poll_give(cx, to, usize::MAX, Wait::Tunnel).map_ok(|_| ()),
+                Stage::Refuse(code) => {
+                    if matches!(self.closing, Closing::Open) {
+                        self.state.wait_for(Wait::Close);
+                        self.closing = Closing::begin((self.render)(code), !self.ended);
                     }
-                    ready!(gate.poll_flushed())?;
-                    gate.held = BytesMut::new();
-                    gate.mode = Mode::Over(Box::new(Farewell::new((gate.render)(code), gate.ended)));
-                    false
+                    // Hyper has nothing to write, and not always shuts the socket down by itself: so the refusal is written here.
+                    // A client that does not take it has gone.
+                    let _gone = ready!(self.closing.poll(&mut self.io, cx));
+                    self.stage = Stage::End;
                 }
-                Mode::Over(farewell) => {
-                    ready!(farewell.poll(context, gate.io.inner_mut()));
-                    gate.shut = true;
-                    gate.mode = Mode::End;
-                    true
+                Stage::End => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        self.flushed = false;
+        self.state.begin();
+        self.scanner = HeadScanner::new(self.limits);
+        self.stage = Stage::Head;
+    }
+
+    /// Reads until a head can be judged, and judges it.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state.is_overdue() {
+            // Who has sent nothing of a request gets no answer to it.
+            self.stage = if self.kept.is_empty() { Stage::End } else { Stage::Refuse(Code::HeadTimeout) };
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match self.scanner.scan(&self.kept) {
+                Scan::Complete(head) => {
+                    self.state.release(&head);
+                    self.stage = match head.body {
+                        BodyLength::None => Stage::Message(head.length as u64),
+                        BodyLength::Known(length) => Stage::Message(length.saturating_add(head.length as u64)),
+                        BodyLength::Chunked => Stage::Stream,
+                    };
+                    return Poll::Ready(Ok(()));
                 }
-                Mode::End => true,
-            };
-            if has_something {
+                Scan::Refuse(code) => {
+                    self.stage = Stage::Refuse(code);
+                    return Poll::Ready(Ok(()));
+                }
+                Scan::Partial => {}
+            }
+            self.state.wait_for(if self.kept.is_empty() { Wait::Idle } else { Wait::Head });
+            let (io, kept) = (&mut self.io, &mut self.kept);
+            let read = ready!(poll_read(io, cx, READ, |bytes| kept.extend_from_slice(bytes)))?;
+            if read == 0 {
+                // A head that is never finished is a request that was never made.
+                self.ended = true;
+                self.stage = Stage::End;
                 return Poll::Ready(Ok(()));
             }
         }
     }
+
+    /// Gives hyper at most `most` bytes and says how many; none at the end.
+    fn poll_give(&mut self, cx: &mut Context<'_>, to: &mut ReadBufCursor<'_>, most: usize, wait: Wait) -> Poll<io::Result<u64>> {
+        let most = most.min(to.remaining());
+        if !self.kept.is_empty() {
+            let bytes = self.kept.split_to(most.min(self.kept.len()));
+            to.put_slice(&bytes);
+            if self.kept.is_empty() && self.kept.capacity() > KEEP {
+                self.kept = BytesMut::new();
+            }
+            return Poll::Ready(Ok(bytes.len() as u64));
+        }
+        if self.state.is_overdue() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let read = poll_read(&mut self.io, cx, most, |bytes| to.put_slice(bytes));
+        // Between two pieces it is the edge that takes its time, not the client.
+        self.state.wait_for(if read.is_pending() || wait == Wait::Tunnel { wait } else { Wait::Answer });
+        let read = ready!(read)?;
+        self.ended |= read == 0;
+        Poll::Ready(Ok(read as u64))
+    }
+
+    /// Looks for the end of input while an answer is under way. Ready when there is one; what comes instead is kept.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.kept.is_empty() {
+            let (io, kept) = (&mut self.io, &mut self.kept);
+            if ready!(poll_read(io, cx, READ, |bytes| kept.extend_from_slice(bytes)))? == 0 {
+                self.ended = true;
+                self.stage = Stage::End;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        // The flush behind the answer wakes us; until then more input would only take memory.
+        Poll::Pending
+    }
+
+    /// Whether the client may still be sending: closing now could take an answer away from it that it has not read yet.
+    fn may_be_sending(&self) -> bool {
+        let unread = match self.stage {
+            Stage::Head | Stage::Answer => !self.kept.is_empty(),
+            Stage::Message(left) => left > 0,
+            Stage::Stream => !self.state.is_body_read(),
+            Stage::Tunnel | Stage::Refuse(_) | Stage::End => false,
+        };
+        unread && !self.ended
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Read for HeadGate<IO> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let gate = self.get_mut();
+        let polled = gate.poll_release(cx, &mut to);
+        if polled.is_pending() {
+            gate.state.remember(cx.waker());
+        }
+        polled
+    }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.io.inner_mut()).poll_write(context, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(self.io.inner_mut()).poll_write_vectored(context, bytes)
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.inner().is_write_vectored()
+        self.io.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
-        ready!(Pin::new(gate.io.inner_mut()).poll_flush(context))?;
-        // hyper flushes when it has handed over all that it had to write: an answer that is complete is out now.
-        if gate.turn != Turn::Client && !gate.state.is_busy() {
-            gate.turn = Turn::Client;
-            if std::mem::take(&mut gate.wants_flush) {
-                context.waker().wake_by_ref();
+        ready!(Pin::new(&mut gate.io).poll_flush(cx))?;
+        // Hyper flushes only when it has written all it has.
+        if !gate.flushed && gate.state.is_answered() {
+            gate.flushed = true;
+            if matches!(gate.stage, Stage::Message(0) | Stage::Answer) && !gate.state.is_upgraded() {
+                gate.begin();
+            }
+            if !gate.kept.is_empty() || gate.state.is_last() {
+                // Hyper believes that there is nothing to read.
+                cx.waker().wake_by_ref();
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
-        loop {
-            if let Mode::Over(farewell) = &mut gate.mode {
-                ready!(farewell.poll(context, gate.io.inner_mut()));
-                gate.shut = true;
-                gate.mode = Mode::End;
-            }
-            if gate.shut {
-                return Poll::Ready(Ok(()));
-            }
-            if !gate.leaves_something() {
-                return Pin::new(gate.io.inner_mut()).poll_shutdown(context);
-            }
-            gate.held = BytesMut::new();
-            gate.mode = Mode::Over(Box::new(Farewell::new(Vec::new(), false)));
+        if matches!(gate.closing, Closing::Open) {
+            gate.state.wait_for(Wait::Close);
+            gate.closing = Closing::begin(Vec::new(), gate.may_be_sending());
         }
+        gate.closing.poll(&mut gate.io, cx)
     }
 }
 
-#[cfg(test)]
-mod agreement;
-#[cfg(test)]
-mod rig;
-#[cfg(test)]
-mod tests;
+/// Reads at most `most` bytes; 0 is the end.
+fn poll_read<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>, most: usize, take: impl FnOnce(&[u8])) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let most = most.min(scratch.len());
+        let mut buffer = ReadBuf::new(scratch.get_mut(..most).unwrap_or_default());
+        ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+}

@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use countersign_core::fresh::Fresh;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
@@ -55,13 +54,19 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// When a thread cannot be started or the system has no randomness.
-pub fn start(socket: TcpListener, listener: &Listener, shared: &Shared, entropy: &dyn Entropy, stage: &watch::Receiver<Stage>) -> io::Result<Vec<JoinHandle<()>>> {
+pub fn start(
+    socket: TcpListener,
+    listener: &Listener,
+    shared: &Shared,
+    entropy: &dyn Entropy,
+    stage: &watch::Receiver<Stage>,
+) -> io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
     let mut handles = Vec::new();
     for number in 0..shared.config.threads.get() {
         let (arrivals, inbox) = mpsc::unbounded_channel();
         let open = Arc::new(AtomicUsize::new(0));
-        let (seed, key) = (entropy.fresh::<10>()?, entropy.fresh::<32>()?);
+        let (seed, key) = (entropy.fresh::<10>().map_err(io::Error::other)?, entropy.fresh::<32>().map_err(io::Error::other)?);
         let task = DataThread { shared: shared.clone(), listener: listener.clone(), open: Arc::clone(&open), inbox, stage: stage.clone() };
         handles.push(std::thread::Builder::new().name(format!("data-{number}")).spawn(move || task.run(seed, key))?);
         threads.push(Thread { arrivals, open });
@@ -79,17 +84,14 @@ pub fn start(socket: TcpListener, listener: &Listener, shared: &Shared, entropy:
 fn accept(socket: TcpListener, threads: &[Thread], most: usize, mut stage: watch::Receiver<Stage>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let socket = AsyncFd::new(socket)?;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
         loop {
-            let ready = tokio::select! {
-                ready = socket.readable() => ready,
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
                 _ = stage.wait_for(|stage| *stage > Stage::Running) => return Ok(()),
             };
-            let accepted = match ready?.try_io(|socket| socket.get_ref().accept()) {
-                Ok(accepted) => accepted,
-                Err(_not_ready) => continue,
-            };
-            let (stream, peer) = match accepted {
+            // Back to a plain socket: its thread registers it with a runtime of its own.
+            let (stream, peer) = match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: the connection stays in the backlog for a moment.
@@ -144,6 +146,7 @@ impl DataThread {
                 },
                 _ = sweep.tick() => {
                     connections.sweep();
+                    worker.uses.borrow_mut().hand_over();
                     worker.upstreams.values().for_each(|upstream| upstream.sweep());
                 }
                 Ok(()) = self.stage.changed() => connections.sweep(),

@@ -1,2 +1,10 @@
-//! The program.
-fn main() {}
+//! The program. Everything is in the library, so that tests can reach it.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    countersign::cli::main()
+}

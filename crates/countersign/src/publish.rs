@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use countersign_core::allow_list::AllowLists;
 use countersign_core::sealed::MasterKey;
 use countersign_store::SharedStore;
 
@@ -84,13 +83,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl Publisher {
     /// A publisher for `live`. Nothing is read yet: see [`Publisher::publish`] with [`Parts::ALL`].
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>, master: Arc<MasterKey>, tokens: Tokens, live: Arc<ArcSwap<Snapshot>>) -> Self {
+        let token_keys = TokenKeys::none(&tokens);
         Self(Arc::new(Inner {
             store,
             clock,
             master,
             tokens,
             live,
-            token_keys: ArcSwap::from_pointee(TokenKeys::none()),
+            token_keys: ArcSwap::from_pointee(token_keys),
             wanted: Mutex::new(Parts::NONE),
             turn: tokio::sync::Mutex::new(()),
             retrying: AtomicBool::new(false),
@@ -170,11 +170,11 @@ impl Inner {
         next.revision = self.store.revision().await.map_err(|e| failed(&e))?;
         if parts.directory {
             let directory = self.store.load_directory().await.map_err(|e| failed(&e))?;
-            next.keys = Arc::new(LiveKeys::build(directory, &self.master).map_err(|e| failed(&e))?);
+            next.keys = Arc::new(LiveKeys::build(directory, &self.master, &next.profiles).map_err(|e| failed(&e))?);
         }
         if parts.lists {
             let lists = self.store.load_allow_lists().await.map_err(|e| failed(&e))?;
-            next.lists = Arc::new(AllowLists::build(&lists));
+            next.lists = Arc::new(next.lists.updated(&lists));
         }
         if parts.ended {
             let ended = self.store.load_ended_sessions(self.clock.now(), self.tokens.access_time).await.map_err(|e| failed(&e))?;
@@ -183,10 +183,67 @@ impl Inner {
         if parts.token_keys {
             let stored = self.store.load_token_keys().await.map_err(|e| failed(&e))?;
             let keys = TokenKeys::build(&stored, &self.master, &self.tokens).map_err(|e| failed(&e))?;
-            next.tokens = Arc::new(keys.verifier());
+            next.tokens = Arc::clone(keys.trust());
             self.token_keys.store(Arc::new(keys));
         }
         self.live.store(Arc::new(next));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::control_tests::Bench;
+    use crate::faulty_store::When;
+
+    #[tokio::test]
+    async fn what_could_not_be_put_in_force_is_tried_again_until_it_is() {
+        let bench = Bench::new().await;
+        bench.faults.fail("load_allow_lists", When::Before);
+        let added = bench.local("POST", "/allow-lists", &json!({"name": "partners"})).await;
+        assert_eq!(added.code(), "not_yet_in_force");
+        bench.faults.heal();
+        let in_force = || bench.control.publisher.live().lists.contains(&"partners".parse().unwrap());
+        let caught_up = async {
+            while !in_force() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), caught_up).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_key_that_does_not_open_leaves_what_was_in_force() {
+        let bench = Bench::new().await;
+        let before = bench.control.publisher.live();
+        let mut other = vec![9; 32];
+        other[0] = 1;
+        let master = Arc::new(MasterKey::parse(&countersign_core::secret::SecretBytes::new(other)).ok().unwrap());
+        let control = &bench.control;
+        let stranger =
+            Publisher::new(control.store.clone(), control.clock.clone(), master, control.tokens.clone(), Arc::clone(&control.live));
+        assert!(stranger.catch_up(Parts::TOKEN_KEYS).await.unwrap_err().0.contains("master key"));
+        assert!(Arc::ptr_eq(&before, &bench.control.publisher.live()));
+    }
+
+    #[tokio::test]
+    async fn many_changes_at_once_are_all_in_force_when_they_are_answered() {
+        let bench = Arc::new(Bench::new().await);
+        let adds: Vec<_> = (0..16)
+            .map(|n| {
+                let bench = Arc::clone(&bench);
+                tokio::spawn(async move {
+                    let name = format!("list-{n}");
+                    assert_eq!(bench.local("POST", "/allow-lists", &json!({"name": name})).await.status, 201);
+                    assert!(bench.control.publisher.live().lists.contains(&name.parse().unwrap()), "{name}");
+                })
+            })
+            .collect();
+        for add in adds {
+            add.await.unwrap();
+        }
     }
 }

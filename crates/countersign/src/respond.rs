@@ -4,11 +4,13 @@ use bytes::Bytes;
 use countersign_core::challenge::Challenges;
 use countersign_core::code::{Code, Refusal};
 use countersign_core::id::RequestId;
-use http::header::{ALLOW, CONNECTION, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response};
 
 use crate::body::AnswerBody;
 use crate::problem;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a refusal needs besides itself to be said properly.
 #[derive(Debug, Default)]
@@ -23,6 +25,9 @@ pub struct Manners {
 pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId) -> Response<AnswerBody> {
     let mut response = problem::render(refusal, id).map(|body: Bytes| AnswerBody::from(body));
     let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
     for challenge in manners.challenges.render(refusal) {
         headers.append(WWW_AUTHENTICATE, challenge);
     }

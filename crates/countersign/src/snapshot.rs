@@ -14,6 +14,8 @@ use countersign_core::sealed::{CannotOpen, MasterKey};
 use countersign_core::secret::{CredentialHash, SecretText};
 use countersign_core::signature::{LiveKey, LiveSecret, Profile};
 
+use crate::config::Tokens;
+
 /// What decisions are made by. Its parts are shared between snapshots, so that a change costs what it changes.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -42,6 +44,14 @@ pub struct TokenTrust {
     pub ring: TokenRing,
     /// The issuer and the audience.
     pub expected: Expected,
+}
+
+impl TokenTrust {
+    /// No keys yet: every access token is refused.
+    pub fn of_nobody(tokens: &Tokens) -> Self {
+        let expected = Expected { issuer: tokens.issuer.as_str().into(), audience: tokens.audience.as_str().into() };
+        Self { ring: TokenRing::default(), expected }
+    }
 }
 
 /// Keys that are known, ready to verify with.

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
+use countersign_core::id::Revision;
+use countersign_core::identity_headers::IdentityHeaderNames;
 use countersign_core::routes::RouteTable;
 use countersign_core::signature::Profile;
 use countersign_store::memory::{MemoryReplay, ReplaySettings};
 use countersign_store::sqlite::SqliteStore;
-use countersign_store::{ReplayCache as _, SharedReplay, SharedStore};
+use countersign_store::{SharedReplay, SharedStore};
 use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 
@@ -20,9 +21,10 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::control_bridge::ControlBridge;
 use crate::listen::{self, Stage};
+use crate::snapshot::{Snapshot, TokenTrust};
 use crate::spool::Spool;
 use crate::worker::Shared;
-use crate::{admin_api, control_socket, data_directory, master_key, tokens_api};
+use crate::{control_socket, data_directory, master_key, tokens_api, use_tally};
 
 /// Whether the data belongs to `dev` or to `serve`. One does not touch the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,22 +99,35 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     // The sockets first: what is most likely to be in the way is said before anything is made.
     let socket = listen::bind(listener.address).map_err(|error| StartError(error.to_string()))?;
     let admin_socket = listen::bind(config.admin.address).map_err(|error| StartError(error.to_string()))?;
-    let (listen_address, admin_address) = (local_address(&socket)?, local_address(&admin_socket)?);
+    let (listen_address, admin_address) = (local_address(socket.local_addr())?, local_address(admin_socket.local_addr())?);
 
     let data = &config.data;
     data_directory::prepare(data, purpose)?;
-    let replay = open_replay(&config, data, clock.as_ref(), entropy.as_ref())?;
+    let replay = open_replay(&config, data, clock.as_ref())?;
     let master = master_key::load(&config.master_key, entropy.as_ref()).map_err(|error| StartError(error.to_string()))?;
-    let store: SharedStore =
-        Arc::new(SqliteStore::open(&data.join("countersign.db")).await.map_err(|error| StartError::while_doing("cannot open the database", error))?);
+    let store: SharedStore = Arc::new(
+        SqliteStore::open(&data.join("countersign.db"))
+            .await
+            .map_err(|error| StartError::while_doing("cannot open the database", error))?,
+    );
 
-    let routes = RouteTable::build(config.route_specs()).map_err(|error| StartError(error.to_string()))?;
-    let control = Control::start(Arc::clone(&config), store, clock.clone(), entropy.clone(), master, routes, Profile::shipped())
+    let nothing_yet = Snapshot {
+        revision: Revision::default(),
+        routes: Arc::new(RouteTable::build(config.routes.clone()).map_err(|error| StartError(error.to_string()))?),
+        profiles: Arc::new([Profile::native()]),
+        identity_headers: Arc::new(identity_headers(&config)?),
+        lists: Arc::default(),
+        keys: Arc::default(),
+        tokens: Arc::new(TokenTrust::of_nobody(&config.tokens)),
+        ended: Arc::default(),
+    };
+    let control = Control::start(&config, store, Arc::clone(&clock), Arc::clone(&entropy), master, nothing_yet)
         .await
         .map_err(|error| StartError(error.to_string()))?;
 
     let (stage, watched) = watch::channel(Stage::Running);
     let (bridge, inbox) = ControlBridge::new();
+    let (uses, used) = use_tally::channel();
     let shared = Shared {
         live: Arc::clone(&control.live),
         config: Arc::clone(&config),
@@ -126,13 +141,17 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
             per_request: config.limits.spool_bytes,
             total: Budget::new(usize::try_from(config.limits.spool_total_bytes).unwrap_or(usize::MAX)),
         },
+        uses,
     };
     let threads = listen::start(socket, listener, &shared, entropy.as_ref(), &watched)
         .map_err(|error| StartError::while_doing("cannot start the data threads", error))?;
+    let local_socket = control_socket::bind(&config.admin.socket)
+        .map_err(|error| StartError(format!("cannot listen on {}: {error}", config.admin.socket.display())))?;
     let tasks = vec![
+        tokio::spawn(use_tally::store(used, Arc::clone(&control.store))),
         tokio::spawn(inbox.serve(tokens_api::router(Arc::clone(&control)))),
-        tokio::spawn(admin_api::serve_tcp(admin_socket, Arc::clone(&control), watched.clone())),
-        tokio::spawn(control_socket::serve(control_socket::bind(&config.admin.socket)?, Arc::clone(&control), watched)),
+        tokio::spawn(control_socket::serve_tcp(admin_socket, Arc::clone(&control), watched.clone())),
+        tokio::spawn(control_socket::serve(local_socket, Arc::clone(&control), watched)),
     ];
     let run_file = data.join("run.json");
     data_directory::write_run_file(&run_file, listen_address, admin_address)?;
@@ -177,15 +196,22 @@ impl Gateway {
     }
 }
 
-fn local_address(socket: &std::net::TcpListener) -> Result<SocketAddr, StartError> {
-    socket.local_addr().map_err(|error| StartError::while_doing("cannot tell the address of a listener", error))
+fn identity_headers(config: &Config) -> Result<IdentityHeaderNames, StartError> {
+    let crate::config::IdentityHeaders { consumer_id, consumer_username, credential_identifier, consumer_scopes } =
+        config.identity_headers.clone();
+    IdentityHeaderNames::new(consumer_id, consumer_username, credential_identifier, consumer_scopes)
+        .map_err(|error| StartError(error.to_string()))
 }
 
-fn open_replay(config: &Config, data: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<SharedReplay, StartError> {
+fn local_address(told: std::io::Result<SocketAddr>) -> Result<SocketAddr, StartError> {
+    told.map_err(|error| StartError::while_doing("cannot tell the address of a listener", error))
+}
+
+fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<SharedReplay, StartError> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let settings = ReplaySettings { nonces_per_key: config.limits.nonces_per_key, ..ReplaySettings::default() };
-    let _ = entropy;
-    let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim().to_owned())
+    let claims_per_secret = u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX);
+    let settings = ReplaySettings { claims_per_secret, ..ReplaySettings::default() };
+    let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim())
         .map_err(|error| StartError::while_doing("cannot open the replay memory", error))?;
     Ok(Arc::new(replay))
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_core::access_token::{AccessClaims, Expected, TokenRing, TokenSigner, VerifyingKey};
+use countersign_core::access_token::{AccessClaims, TokenRing, TokenSigner, VerifyingKey};
 use countersign_core::audit::{Actor, AuditEvent};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::directory::{TokenAlgorithm, TokenKey};
@@ -22,12 +22,12 @@ use countersign_store::Added;
 use crate::config::Tokens;
 use crate::control::{Control, store_failed};
 use crate::publish::Parts;
+use crate::snapshot::TokenTrust;
 
 /// The keys of access tokens as of one reading of the store.
 pub struct TokenKeys {
     signers: Vec<Signer>,
-    ring: Arc<TokenRing>,
-    expected: Expected,
+    trust: Arc<TokenTrust>,
 }
 
 struct Signer {
@@ -47,8 +47,7 @@ pub struct UnusableKey {
 impl TokenKeys {
     /// No keys: nothing is signed and nothing verifies.
     pub fn none(tokens: &Tokens) -> Self {
-        let expected = Expected { issuer: tokens.issuer.as_str().into(), audience: tokens.audience.as_str().into() };
-        Self { signers: Vec::new(), ring: Arc::new(TokenRing::default()), expected }
+        Self { signers: Vec::new(), trust: Arc::new(TokenTrust::of_nobody(tokens)) }
     }
 
     /// Opens stored keys.
@@ -68,7 +67,7 @@ impl TokenKeys {
             ring.push(VerifyingKey::new(key.id.clone(), key.algorithm, &key.public, key.ends).map_err(|e| unusable(&e))?);
             signers.push(Signer { signer, from: key.signs_from, until: key.signs_until });
         }
-        Ok(Self { signers, ring: Arc::new(TokenRing::new(ring)), ..Self::none(tokens) })
+        Ok(Self { signers, trust: Arc::new(TokenTrust { ring: TokenRing::new(ring), ..TokenTrust::of_nobody(tokens) }) })
     }
 
     /// Signs an access token of a session. `id` becomes its `jti`.
@@ -90,8 +89,8 @@ impl TokenKeys {
             return Err(Code::CouldNotDecide.into());
         };
         let claims = AccessClaims {
-            issuer: Arc::clone(&self.expected.issuer),
-            audience: Arc::clone(&self.expected.audience),
+            issuer: Arc::clone(&self.trust.expected.issuer),
+            audience: Arc::clone(&self.trust.expected.audience),
             principal,
             client: session.client.clone(),
             session: session.id.clone(),
@@ -107,18 +106,13 @@ impl TokenKeys {
     }
 
     /// What access tokens are verified with.
-    pub const fn ring(&self) -> &Arc<TokenRing> {
-        &self.ring
-    }
-
-    /// Whose tokens are taken, and for whom they must be.
-    pub const fn expected(&self) -> &Expected {
-        &self.expected
+    pub const fn trust(&self) -> &Arc<TokenTrust> {
+        &self.trust
     }
 
     /// The public keys as a JWK set (RFC 7517 section 5).
     pub fn jwks(&self) -> serde_json::Value {
-        serde_json::json!({ "keys": self.ring.keys().iter().map(VerifyingKey::jwk).collect::<Vec<_>>() })
+        serde_json::json!({ "keys": self.trust.ring.keys().iter().map(VerifyingKey::jwk).collect::<Vec<_>>() })
     }
 }
 
@@ -126,7 +120,7 @@ impl TokenKeys {
 ///
 /// # Errors
 /// When the store, the dice or the keys fail.
-pub async fn ensure_token_key(control: &Control) -> Result<(), Refusal> {
+pub async fn ensure(control: &Control) -> Result<(), Refusal> {
     let now = control.now();
     let keys = control.store.load_token_keys().await.map_err(store_failed)?;
     if !keys.iter().any(|key| key.signs_from <= now && key.signs_until.is_none_or(|until| now < until)) {

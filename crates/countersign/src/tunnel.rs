@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::sync::watch;
 
+use crate::listen::Stage;
 use crate::worker::Worker;
 
 /// How often a tunnel asks whether its session has ended.
@@ -21,26 +22,26 @@ const BUFFER: usize = 16 * 1024;
 pub struct Lease {
     /// When the credential stops being good.
     pub expires: Option<UnixMillis>,
-    /// The session that must not have ended.
-    pub session: Option<SessionId>,
+    /// The sessions that must not have ended.
+    pub sessions: Vec<SessionId>,
 }
 
 /// Carries bytes until the first of: an end, the lease, the drain deadline.
-pub async fn run(worker: Rc<Worker>, client: Upgraded, upstream: Upgraded, lease: Lease, mut drained: watch::Receiver<bool>) {
+pub async fn run(worker: Rc<Worker>, client: Upgraded, upstream: Upgraded, lease: Lease, mut stage: watch::Receiver<Stage>) {
     let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
     let copy = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER);
     tokio::select! {
         // Ends like a broken connection; there is nobody to tell.
         _ = copy => {}
         () = until_over(&worker, &lease) => {}
-        _ = drained.wait_for(|drained| *drained) => {}
+        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }
 
 async fn until_over(worker: &Worker, lease: &Lease) {
     loop {
         let expired = lease.expires.is_some_and(|expires| expires <= worker.now());
-        let ended = lease.session.as_ref().is_some_and(|session| worker.snapshot().ended.contains(session));
+        let ended = lease.sessions.iter().any(|session| worker.snapshot().ended.contains(session));
         if expired || ended {
             return;
         }

@@ -1,11 +1,11 @@
 //! Connections to upstreams. Each data thread has its own, so that a request never crosses a thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use countersign_core::code::{Code, Refusal};
@@ -40,22 +40,23 @@ impl Upstream {
     /// Sends a request and waits for the head of the answer.
     ///
     /// Tried again on another connection only while no byte of it was taken: whatever was taken may have been acted on.
+    /// `progress` is moved on by the request's body: an upload may take as long as it goes on.
     ///
     /// # Errors
     /// `UpstreamUnreachable`: it has seen nothing. `UpstreamTimeout`, `UpstreamOutcomeUnknown`: it may have.
-    pub async fn send(self: &Rc<Self>, mut request: Request<ForwardBody>) -> Result<Response<UpstreamBody>, Refusal> {
+    pub async fn send(self: &Rc<Self>, mut request: Request<ForwardBody>, progress: &Progress) -> Result<Response<UpstreamBody>, Refusal> {
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
-            let answer = tokio::time::timeout(self.settings.response_time, connection.try_send_request(request)).await;
+            let answer = progress.within(self.settings.response_time, connection.try_send_request(request)).await;
             match answer {
-                Ok(Ok(response)) => {
+                Some(Ok(response)) => {
                     let lease = Lease { upstream: Rc::clone(self), connection: Some(connection) };
                     return Ok(response.map(|body| UpstreamBody::new(body, lease)));
                 }
-                Ok(Err(mut failed)) => match failed.take_message() {
+                Some(Err(mut failed)) => match failed.take_message() {
                     Some(untaken) if reused => request = untaken,
                     Some(_) => return Err(Code::UpstreamUnreachable.into()),
                     None => {
@@ -63,7 +64,7 @@ impl Upstream {
                         return Err(refusal_behind(failed.error()).unwrap_or_else(|| Code::UpstreamOutcomeUnknown.into()));
                     }
                 },
-                Err(_elapsed) => return Err(Code::UpstreamTimeout.into()),
+                None => return Err(Code::UpstreamTimeout.into()),
             }
         }
     }
@@ -107,6 +108,35 @@ impl Upstream {
             let _ = connection.with_upgrades().await;
         });
         Ok(sender)
+    }
+}
+
+/// When a request last got on: its head or a piece of its body was taken.
+#[derive(Clone)]
+pub struct Progress(Rc<Cell<Instant>>);
+
+impl Progress {
+    /// It begins now.
+    pub fn begin() -> Self {
+        Self(Rc::new(Cell::new(Instant::now())))
+    }
+
+    /// It got on.
+    pub fn step(&self) {
+        self.0.set(Instant::now());
+    }
+
+    /// What `work` comes to, or nothing when there was no progress for `most`.
+    async fn within<T>(&self, most: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            let last = self.0.get();
+            match tokio::time::timeout_at((last + most).into(), work.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_elapsed) if self.0.get() == last => return None,
+                Err(_elapsed) => {}
+            }
+        }
     }
 }
 

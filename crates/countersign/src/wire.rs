@@ -163,9 +163,9 @@ pub struct EntryIn {
     pub valid_until: Option<String>,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Says that a network of all addresses is meant.
-    #[serde(default, skip_serializing)]
-    pub confirm_any: bool,
+    /// Says that a very wide network is meant.
+    #[serde(default, skip_serializing, alias = "confirm_any")]
+    pub wide: bool,
 }
 
 const fn yes() -> bool {
@@ -184,7 +184,7 @@ impl EntryIn {
             valid_from: times(entry.valid_from),
             valid_until: times(entry.valid_until),
             enabled: entry.enabled,
-            confirm_any: false,
+            wide: false,
         }
     }
 }

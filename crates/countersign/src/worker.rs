@@ -1,17 +1,18 @@
 //! What one data thread has: its view of the rules, its upstream connections, its memory of verified tokens.
 //! Nothing here is shared between threads except through an `Arc` that is only read.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use countersign_core::fresh::Fresh;
 use countersign_core::id::{RequestId, UpstreamName};
 use countersign_core::now::UnixMillis;
-use countersign_store::SharedReplay;
+use countersign_store::{SharedReplay, Use};
+use tokio::sync::mpsc;
 
 use crate::ambient::Clock;
 use crate::body::Budget;
@@ -21,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::token_memory::TokenMemory;
 use crate::upstream::Upstream;
+use crate::use_tally::UseTally;
 
 /// How many verified tokens a data thread remembers; about 500 bytes each.
 const REMEMBERED_TOKENS: usize = 16_384;
@@ -42,6 +44,8 @@ pub struct Shared {
     pub body_budget: Arc<Budget>,
     /// Files for bodies that are too large for memory.
     pub spool: Spool,
+    /// Where counts of uses go.
+    pub uses: mpsc::Sender<Vec<Use>>,
 }
 
 /// One data thread.
@@ -54,13 +58,16 @@ pub struct Worker {
     pub upstreams: HashMap<UpstreamName, Rc<Upstream>>,
     /// How many connections this thread has; the acceptor gives the next one to the thread with the fewest.
     pub open: Arc<AtomicUsize>,
+    /// What was used since the control side was last told.
+    pub uses: RefCell<UseTally>,
     snapshot: RefCell<Held>,
-    next_request: Cell<u128>,
+    request_ids: RequestIds,
 }
 
 /// The snapshot as this thread last saw it. Counted by `Rc`, so that a request does not touch a counter that all cores share.
 struct Held {
     cache: arc_swap::Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    #[allow(clippy::redundant_allocation, reason = "the outer count is this thread's own, the inner one is shared by all cores")]
     held: Rc<Arc<Snapshot>>,
 }
 
@@ -71,11 +78,13 @@ impl Worker {
         let held = Rc::new(Arc::clone(cache.load()));
         let upstreams = shared.config.upstreams.iter().map(|(name, upstream)| (name.clone(), Upstream::new(upstream.clone()))).collect();
         let tokens = RefCell::new(TokenMemory::new(REMEMBERED_TOKENS, token_key));
-        let start = seed.take().into_iter().fold(0, |id, byte| id << 8 | u128::from(byte));
-        Rc::new(Self { shared, tokens, upstreams, open, snapshot: RefCell::new(Held { cache, held }), next_request: Cell::new(start) })
+        let uses = RefCell::new(UseTally::new(shared.uses.clone()));
+        let request_ids = RequestIds::new(seed);
+        Rc::new(Self { shared, tokens, upstreams, open, uses, snapshot: RefCell::new(Held { cache, held }), request_ids })
     }
 
     /// The rules in force now. One request is decided under one of these.
+    #[allow(clippy::redundant_allocation, reason = "the outer count is this thread's own, the inner one is shared by all cores")]
     pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
         let mut snapshot = self.snapshot.borrow_mut();
         let Held { cache, held } = &mut *snapshot;
@@ -91,11 +100,28 @@ impl Worker {
         self.shared.clock.now()
     }
 
-    /// An id for the next request: distinct, not secret. Random start, then counted, so that a request costs no system call.
-    pub fn next_request_id(&self) -> RequestId {
-        let id = self.next_request.get().wrapping_add(1);
-        self.next_request.set(id);
-        let [.., a, b, c, d, e, f, g, h, i, j] = id.to_be_bytes();
+    /// The ids of this thread's requests.
+    pub fn request_ids(&self) -> RequestIds {
+        self.request_ids.clone()
+    }
+}
+
+/// Makes request ids: distinct, not secret. Random start, then counted, so that a request costs no system call.
+#[derive(Clone)]
+pub struct RequestIds(Arc<(u128, AtomicU64)>);
+
+impl RequestIds {
+    fn new(seed: Fresh<10>) -> Self {
+        Self(Arc::new((seed.take().into_iter().fold(0, |id, byte| id << 8 | u128::from(byte)), AtomicU64::new(0))))
+    }
+
+    /// An id for the next request.
+    pub fn next(&self) -> RequestId {
+        let (start, count) = &*self.0;
+        // Only this thread counts: a load and a store do, without a locked instruction.
+        let number = count.load(Ordering::Relaxed).wrapping_add(1);
+        count.store(number, Ordering::Relaxed);
+        let [.., a, b, c, d, e, f, g, h, i, j] = start.wrapping_add(number.into()).to_be_bytes();
         RequestId::new(Fresh::new([a, b, c, d, e, f, g, h, i, j]))
     }
 }

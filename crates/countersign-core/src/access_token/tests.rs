@@ -128,6 +128,7 @@ fn no_other_header_is_taken() {
         "{}".to_owned(),
         "[]".to_owned(),
         "null".to_owned(),
+        json!(["ES256", "at+jwt", "tk_0000000000000001"]).to_string(),
         String::new(),
         format!("\u{feff}{good}"),
         format!("{good} x"),

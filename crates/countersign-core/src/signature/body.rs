@@ -103,8 +103,20 @@ pub fn declared_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Refusal>
 }
 
 /// Headers that change what a request means and that a signature does not cover. `allowed` are those that the route names.
+///
+/// `_` and `.` count as `-`: many frameworks cannot tell them apart.
 pub fn uncovered_header(headers: &HeaderMap, allowed: &[HeaderName]) -> Option<&'static str> {
-    UNCOVERED.into_iter().find(|name| headers.contains_key(*name) && !allowed.iter().any(|a| a.as_str() == *name))
+    // Once over the names that came, which are few, and not once over the table for each request.
+    headers.keys().find_map(|name| {
+        let name = name.as_str().as_bytes();
+        let folds = |known: &str| {
+            known.len() == name.len() && known.bytes().zip(name).all(|(a, b)| a == *b || (a == b'-' && matches!(b, b'_' | b'.')))
+        };
+        if !matches!(name, [b'x' | b'c', ..]) {
+            return None;
+        }
+        UNCOVERED.into_iter().find(|known| folds(known)).filter(|found| !allowed.iter().any(|a| a.as_str() == *found))
+    })
 }
 
 /// Frameworks take the method, the path or the form of the body from these.
@@ -184,5 +196,17 @@ mod tests {
         assert_eq!(uncovered_header(&headers, &[]), Some("content-encoding"));
         assert_eq!(uncovered_header(&headers, &[http::header::CONTENT_ENCODING]), None);
         assert_eq!(uncovered_header(&HeaderMap::new(), &[]), None);
+        for (name, found) in [
+            ("x-http-method-override", true),
+            ("x_http_method_override", true),
+            ("X-HTTP_Method.Override", true),
+            ("x-original-url", true),
+            ("x-http-method-overridd", false),
+            ("content-type", false),
+            ("accept-encoding", false),
+        ] {
+            let headers: HeaderMap = [(name.parse().unwrap(), "PUT".parse().unwrap())].into_iter().collect();
+            assert_eq!(uncovered_header(&headers, &[]).is_some(), found, "{name}");
+        }
     }
 }

@@ -73,26 +73,28 @@ pub struct Shape {
     pub words: Cow<'static, str>,
 }
 
-/// A set of ASCII characters.
+/// A set of ASCII characters, as a table: each field of each request is looked at byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Characters(u128);
+pub struct Characters([bool; 256]);
 
 impl Characters {
     /// The characters of `text`.
-    pub const fn of(text: &[u8]) -> Self {
-        let (mut set, mut rest) = (0, text);
-        while let [first, tail @ ..] = rest {
-            if first.is_ascii() {
-                set |= 1 << *first;
-            }
-            rest = tail;
+    pub fn of(text: &[u8]) -> Self {
+        let mut set = [false; 256];
+        for (is_in, byte) in set.iter_mut().zip(0u8..=127) {
+            *is_in = text.contains(&byte);
         }
         Self(set)
     }
 
     /// Whether `byte` is one of them.
-    pub const fn contains(self, byte: u8) -> bool {
-        byte.is_ascii() && self.0 >> (byte & 127) & 1 == 1
+    pub fn contains(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or(false)
+    }
+
+    /// Whether every byte of `text` is one of them.
+    pub fn hold(&self, text: &[u8]) -> bool {
+        text.iter().all(|byte| self.contains(*byte))
     }
 }
 
@@ -233,13 +235,13 @@ impl Profile {
 
     /// The native scheme, `v3.0` (section 2.2 of the design): four headers, nine lines, no options.
     pub fn native() -> Self {
-        const DIGITS: Characters = Characters::of(b"0123456789");
-        const HEX: Characters = Characters::of(b"0123456789abcdef");
-        const TOKEN: Characters = Characters::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+        const DIGITS: &[u8] = b"0123456789";
+        const HEX: &[u8] = b"0123456789abcdef";
+        const TOKEN: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
         let [key_id, timestamp, nonce, mac, content_type] = [0, 1, 2, 3, 4].map(Slot);
-        let field = |slot, prefix, allowed, length, words| {
+        let field = |slot, prefix, allowed: &[u8], length, words| {
             let (prefix, words) = (Cow::Borrowed(prefix), Cow::Borrowed(words));
-            Field { slot, prefix, shape: Shape { allowed, length, words } }
+            Field { slot, prefix, shape: Shape { allowed: Characters::of(allowed), length, words } }
         };
         let value = |source, steps: &[Step]| Piece::Value(Expression { source, steps: steps.into(), missing: Missing::Refuse });
         let line = || Piece::Text((*b"\n").into());
@@ -289,7 +291,7 @@ impl Profile {
 }
 
 /// The characters of a [`crate::id::KeyId`].
-const KEY_ID: Characters = Characters::of(b"!#$%&()*+-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~");
+const KEY_ID: &[u8] = b"!#$%&()*+-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 
 impl Draft {
     pub(super) fn slots(&self) -> Slots<'_> {

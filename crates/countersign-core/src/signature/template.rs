@@ -270,10 +270,19 @@ pub(super) fn apply<'v>(value: Value<'v>, step: &Step) -> Result<Value<'v>, Refu
     Ok(Value { bytes, from })
 }
 
+/// Lower-case hexadecimal, two digits at a time.
 fn hex<'v>(bytes: &[u8]) -> Bytes<'v> {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 15)).copied().unwrap_or_default();
-    let pairs = bytes.iter().map(|byte| [digit(byte >> 4), digit(*byte)]);
+    #[expect(clippy::indexing_slicing, reason = "evaluated when this is compiled")]
+    const PAIRS: [[u8; 2]; 256] = {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+        while byte < 256 {
+            pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+            byte += 1;
+        }
+        pairs
+    };
+    let pairs = bytes.iter().map(|byte| PAIRS.get(usize::from(*byte)).copied().unwrap_or_default());
     if bytes.len() > 32 {
         return Bytes::Long(pairs.flatten().collect());
     }

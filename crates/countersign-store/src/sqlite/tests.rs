@@ -5,6 +5,29 @@ use std::os::unix::fs::PermissionsExt as _;
 use sqlx::{Executor as _, SqlSafeStr as _};
 
 use super::*;
+use crate::SharedStore;
+use crate::conformance::StoreBackend;
+use crate::conformance::world::World;
+
+struct SqliteBackend(tempfile::TempDir);
+
+impl SqliteBackend {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("state.db")
+    }
+}
+
+impl StoreBackend for SqliteBackend {
+    async fn open(&self) -> SharedStore {
+        std::sync::Arc::new(SqliteStore::open(&self.path()).await.unwrap())
+    }
+}
+
+crate::store_suite!(sqlite, SqliteBackend::new());
 
 #[tokio::test]
 async fn every_statement_can_be_prepared() {
@@ -71,4 +94,68 @@ async fn a_file_that_is_no_database_is_corrupt_and_stays_as_it_is() {
     let error = SqliteStore::open(&path).await.map(drop).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// Rewrites the audit log behind our back, as somebody with the file can, and verifies it.
+async fn verified_after(tampering: &'static str) -> AuditVerdict {
+    let backend = SqliteBackend::new();
+    let world = World::new(&backend).await;
+    let store = SqliteStore::open(&backend.path()).await.unwrap();
+    sqlx::raw_sql("DROP TRIGGER audit_keeps_its_rows; DROP TRIGGER audit_keeps_its_words").execute(&store.writer).await.unwrap();
+    sqlx::raw_sql(tampering.into_sql_str()).execute(&store.writer).await.unwrap();
+    world.store.verify_audit().await.unwrap()
+}
+
+#[tokio::test]
+async fn tampering_with_the_audit_log_shows_where() {
+    let rows = 20;
+    assert_eq!(verified_after("SELECT 1").await, AuditVerdict::Intact(rows));
+    for (tampering, broken) in [
+        ("UPDATE audit SET target = 'else' WHERE number = 5", 5),
+        ("UPDATE audit SET request = NULL WHERE number = 5", 5),
+        ("UPDATE audit SET detail = replace(detail, '3', '4') WHERE number = 6", 6),
+        ("UPDATE audit SET at = at + 1 WHERE number = 1", 1),
+        ("UPDATE audit SET hash = zeroblob(32) WHERE number = 20", 20),
+        ("DELETE FROM audit WHERE number = 7", 7),
+        ("DELETE FROM audit WHERE number = 1", 1),
+        ("DELETE FROM audit WHERE number > 18", 19),
+        ("DELETE FROM audit", 1),
+        ("DELETE FROM audit WHERE number = 7; UPDATE audit SET number = number - 1 WHERE number > 7", 7),
+        (
+            "UPDATE audit SET number = -1 WHERE number = 8; UPDATE audit SET number = 8 WHERE number = 9; UPDATE audit SET number = 9 WHERE number = -1",
+            8,
+        ),
+        ("INSERT INTO audit SELECT 21, at, actor, action, target, detail, request, hash FROM audit WHERE number = 20", 21),
+        ("UPDATE state SET audit_head = zeroblob(32)", 20),
+    ] {
+        assert_eq!(verified_after(tampering).await, AuditVerdict::Broken(broken), "{tampering}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_does_not_let_itself_be_changed() {
+    let backend = SqliteBackend::new();
+    let _world = World::new(&backend).await;
+    let store = SqliteStore::open(&backend.path()).await.unwrap();
+    for statement in ["UPDATE audit SET target = 'else' WHERE number = 5", "DELETE FROM audit WHERE number = 5"] {
+        let error = sqlx::query(statement).execute(&store.writer).await.unwrap_err();
+        assert!(error.to_string().contains("only appended to"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_read_back_is_corrupt_and_not_a_default() {
+    for damage in [
+        "UPDATE entries SET network = '10.0.0.5/8'",
+        "UPDATE entries SET path = 'no slash'",
+        "UPDATE entries SET principal = 'xx_1'",
+        "UPDATE allow_lists SET version = -1",
+    ] {
+        let backend = SqliteBackend::new();
+        let world = World::new(&backend).await;
+        let store = SqliteStore::open(&backend.path()).await.unwrap();
+        sqlx::query(damage).execute(&store.writer).await.unwrap();
+        let error = world.store.load_allow_lists().await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{damage}: {error}");
+    }
 }

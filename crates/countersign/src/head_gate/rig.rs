@@ -307,11 +307,11 @@ pub fn agree(script: &Script, limits: HeadLimits) {
                     break;
                 }
             }
-            assert!(settle(&mut connection), "the connection does not end after the client: {:?}", state.phase());
+            assert!(settle(&mut connection), "the connection does not end after the client: {:?}", state.waits_for());
         }
     }
     let seen = seen.lock().unwrap();
-    assert_eq!(state.heads() as usize, expected.requests.len(), "heads let through: {}", String::from_utf8_lossy(&all));
+    assert_eq!(state.released() as usize, expected.requests.len(), "heads let through: {}", String::from_utf8_lossy(&all));
     assert_eq!(seen.len(), expected.requests.len(), "requests served: {seen:?}");
     for (seen, (method, target, body)) in seen.iter().zip(&expected.requests) {
         assert_eq!((&seen.method, &seen.target), (method, target));

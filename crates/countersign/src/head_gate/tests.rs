@@ -1,404 +1,336 @@
+use std::cell::RefCell;
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
 
 use bytes::Bytes;
-use countersign_core::code::Code;
-use countersign_core::head::HeadLimits;
-use http::StatusCode;
-use http::header::{CONNECTION, UPGRADE};
-use http_body_util::combinators::UnsyncBoxBody;
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Notify;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use super::rig::{Bell, End, render, with_timers};
-use super::{Answer, GateState, HeadGate, Phase};
+use super::*;
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
-
-const GOOD: &[u8] = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
-const UPGRADE_HEAD: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-
-/// What the service in these tests remembers and waits for.
-#[derive(Default)]
-struct Scene {
-    state: Arc<GateState>,
-    targets: Mutex<Vec<String>>,
-    /// Lets go of requests to `/wait`.
-    go: Notify,
-    /// What came through a tunnel.
-    tunnel: Mutex<Vec<u8>>,
-    /// Requests whose service was dropped before it answered.
-    dropped: AtomicUsize,
+/// A request as the service saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    method: Method,
+    target: String,
+    /// What was read of the body, and whether its end came.
+    body: Vec<u8>,
+    whole: bool,
 }
 
-struct Dropped<'a>(&'a AtomicUsize);
-
-impl Drop for Dropped<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
+fn render(code: Code) -> Vec<u8> {
+    format!("HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{code}", code.status(), code.as_str().len()).into_bytes()
 }
 
-fn full(text: impl Into<Bytes>) -> Body {
-    Full::new(text.into()).boxed_unsync()
-}
-
-impl Scene {
-    async fn serve(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<Answer<Body>>, Infallible> {
-        let target = request.uri().path().to_owned();
-        self.targets.lock().unwrap().push(target.clone());
-        let dropped = Dropped(&self.dropped);
-        let mut response = Response::new(full(target.clone()));
-        match target.as_str() {
-            "/wait" => self.go.notified().await,
-            // The head of the answer at once, the body later.
-            "/stream" => {
-                let scene = Arc::clone(&self);
-                response = Response::new(Streamed(Some(Box::pin(async move { scene.go.notified().await }))).boxed_unsync());
-            }
-            "/ws" => {
-                let upgrade = hyper::upgrade::on(&mut request);
+/// Serves `io` by paths: `/unread` does not read the body, `/late` answers late, `/ws` upgrades and echoes one piece.
+async fn serve(io: DuplexStream, state: Arc<GateState>, seen: Rc<RefCell<Vec<Seen>>>) {
+    let gate = HeadGate::new(io, HeadLimits { bytes: 4096, headers: 20 }, Arc::clone(&state), render);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (state, seen) = (Arc::clone(&state), Rc::clone(&seen));
+        async move {
+            let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+            let index = seen.borrow().len();
+            seen.borrow_mut().push(Seen { method: request.method().clone(), target: target.clone(), body: Vec::new(), whole: false });
+            let mut response = Response::new(Full::new(Bytes::from(format!("<{target}>"))));
+            if target == "/ws" {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-                response.headers_mut().insert(CONNECTION, "upgrade".parse().unwrap());
-                response.headers_mut().insert(UPGRADE, "websocket".parse().unwrap());
-                let scene = Arc::clone(&self);
-                tokio::spawn(async move {
-                    let mut tunnel = TokioIo::new(upgrade.await.unwrap());
-                    let mut bytes = Vec::new();
-                    tunnel.read_to_end(&mut bytes).await.unwrap();
-                    *scene.tunnel.lock().unwrap() = bytes;
-                    scene.go.notify_one();
+                *response.body_mut() = Full::default();
+                let upgrade = hyper::upgrade::on(&mut request);
+                tokio::task::spawn_local(async move {
+                    let mut io = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+                    let mut piece = [0; 100];
+                    let read = io.read(&mut piece).await.unwrap();
+                    io.write_all(&piece[..read]).await.unwrap();
+                    io.shutdown().await.unwrap();
                 });
+            } else if target != "/unread" {
+                let mut body = request.into_body();
+                let mut whole = true;
+                while let Some(frame) = body.frame().await {
+                    match frame {
+                        Ok(frame) => seen.borrow_mut()[index].body.extend(frame.into_data().unwrap_or_default()),
+                        Err(_) => whole = false,
+                    }
+                }
+                seen.borrow_mut()[index].whole = whole;
+                state.body_read();
+                if target == "/late" {
+                    pause().await;
+                }
             }
-            "/early" => *response.status_mut() = StatusCode::UNAUTHORIZED,
-            _ => match request.body_mut().collect().await {
-                Ok(body) => response = Response::new(full(format!("{target}={}", body.to_bytes().len()))),
-                Err(_broken) => *response.status_mut() = StatusCode::REQUEST_TIMEOUT,
-            },
+            Ok::<_, Infallible>(state.answer(response))
         }
-        std::mem::forget(dropped);
-        Ok(self.state.answer(response))
-    }
+    });
+    // How a connection ends is seen on the other side.
+    let _ = http1::Builder::new().auto_date_header(false).max_headers(20).serve_connection(gate, service).with_upgrades().await;
+}
 
-    fn gate<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(&self, io: IO) -> HeadGate<IO> {
-        HeadGate::new(io, HeadLimits::default(), Arc::clone(&self.state), render)
-    }
-
-    fn targets(&self) -> Vec<String> {
-        self.targets.lock().unwrap().clone()
+/// Lets everybody else go on as far as they can.
+async fn pause() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
     }
 }
 
-/// A body that comes when the future is ready.
-struct Streamed(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl hyper::body::Body for Streamed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(go) = &mut self.0 else { return Poll::Ready(None) };
-        ready!(go.as_mut().poll(context));
-        self.0 = None;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"streamed")))))
-    }
-}
-
-/// Opens a connection that is moved by hand and gives it to `act` with a function that moves it; that says whether it is over.
-fn by_hand(act: impl FnOnce(&Arc<Scene>, &End, &mut dyn FnMut() -> bool)) {
-    with_timers(|| {
-        let scene = Arc::new(Scene::default());
-        let wire = End::default();
-        let service = {
-            let scene = Arc::clone(&scene);
-            service_fn(move |request| Arc::clone(&scene).serve(request))
+/// Sends pieces, then reads all that comes. With `end`, the client ends its side behind the last piece.
+fn talk(pieces: &[&[u8]], end: bool) -> (Vec<Seen>, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let local = tokio::task::LocalSet::new();
+    let output = local.block_on(&runtime, async {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let served = tokio::task::spawn_local(serve(server, Arc::default(), Rc::clone(&seen)));
+        let (mut from, mut to) = tokio::io::split(client);
+        let mut output = Vec::new();
+        let send = async {
+            for piece in pieces {
+                // A refusal may have ended the connection.
+                if to.write_all(piece).await.is_err() {
+                    break;
+                }
+                pause().await;
+            }
+            if end {
+                let _ = to.shutdown().await;
+            }
         };
-        let gate = scene.gate(wire.clone());
-        let mut connection = pin!(hyper::server::conn::http1::Builder::new().serve_connection(gate, service).with_upgrades());
-        let bell = Arc::new(Bell::default());
-        let mut over = false;
-        act(&scene, &wire, &mut || {
-            over = over || bell.drive(connection.as_mut()).is_some();
-            over
-        });
+        let talk = async { tokio::join!(send, from.read_to_end(&mut output)).1 };
+        tokio::time::timeout(std::time::Duration::from_secs(20), talk).await.expect("the connection ends").unwrap();
+        drop((from, to));
+        served.await.unwrap();
+        output
     });
+    let seen = seen.borrow().clone();
+    (seen, String::from_utf8(output).unwrap())
 }
 
-/// What is written for `bytes` sent at once, each piece alone.
-fn answer_to(pieces: &[&[u8]]) -> (String, Vec<String>) {
-    let mut answer = (String::new(), Vec::new());
-    by_hand(|scene, wire, step| {
-        for piece in pieces {
-            wire.send(piece);
-            step();
+fn targets(seen: &[Seen]) -> Vec<&str> {
+    seen.iter().map(|seen| seen.target.as_str()).collect()
+}
+
+/// The positions of these texts in the output, which must all be there, in this order.
+fn in_order(output: &str, texts: &[&str]) {
+    let mut rest = output;
+    for text in texts {
+        rest = rest.split_once(text).unwrap_or_else(|| panic!("{text:?} is not behind the others in {output:?}")).1;
+    }
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+const LAST: &str = "GET /z HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn pipelined_requests_are_answered_one_after_the_other() {
+    let post = "POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /";
+    let (seen, output) = talk(&[[GET, post, GET, LAST].concat().as_bytes()], false);
+    assert_eq!(targets(&seen), ["/a", "/late", "/a", "/z"]);
+    assert_eq!((seen[1].body.as_slice(), seen[1].whole), (&b"GET /"[..], true));
+    in_order(&output, &["</a>", "</late>", "</a>", "</z>"]);
+    assert_eq!(output.matches("HTTP/1.1 200 OK").count(), 4);
+}
+
+#[test]
+fn it_does_not_matter_where_the_bytes_are_cut() {
+    let body = "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nGET /c HTTP/1.1\r\nHost: a\r\n\r\n..";
+    let input = [GET, body, LAST].concat();
+    let whole = talk(&[input.as_bytes()], false);
+    assert_eq!(targets(&whole.0), ["/a", "/b", "/z"]);
+    for cut in 1..input.len() {
+        let (one, two) = input.as_bytes().split_at(cut);
+        assert_eq!(talk(&[one, two], false), whole, "cut at {cut}");
+    }
+    let bytes: Vec<_> = input.as_bytes().chunks(1).collect();
+    assert_eq!(talk(&bytes, false), whole);
+}
+
+#[test]
+fn a_refusal_comes_behind_the_answers_that_were_due_and_ends_the_connection() {
+    for bad in ["get /b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /b#c", "\r\n", "GET /b HTTP/1.1\nHost: a\r\n\r\n"] {
+        for first in [
+            GET,
+            "POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+            "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        ] {
+            let (seen, output) = talk(&[[first, bad, LAST].concat().as_bytes()], false);
+            assert_eq!(seen.len(), 1, "{bad:?}");
+            in_order(&output, &["HTTP/1.1 200 OK", "</", "HTTP/1.1 ", " X\r\nconnection: close\r\n"]);
+            assert_eq!(output.matches("HTTP/1.1").count(), 2);
+            let (seen, again) = talk(&[first.as_bytes(), bad.as_bytes(), LAST.as_bytes()], false);
+            assert_eq!((seen.len(), again), (1, output));
         }
-        wire.end();
-        for _ in 0..3 {
-            step();
+        let (seen, output) = talk(&[bad.as_bytes()], false);
+        assert_eq!(seen, []);
+        in_order(&output, &["HTTP/1.1 ", " X\r\nconnection: close\r\n"]);
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_side_behind_a_bad_head_still_gets_every_answer() {
+    let input = ["POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "GET  /"].concat();
+    let (seen, output) = talk(&[input.as_bytes()], true);
+    assert_eq!(targets(&seen), ["/late"]);
+    in_order(&output, &["</late>", "bad_request_line"]);
+}
+
+#[test]
+fn nothing_behind_a_chunked_request_is_a_request() {
+    let chunked = "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for behind in [LAST, "GARBAGE", "\r\n\r\n", GET] {
+        for pieces in [vec![[GET, chunked, behind].concat()], vec![[GET, chunked].concat(), behind.to_owned()]] {
+            let pieces: Vec<_> = pieces.iter().map(String::as_bytes).collect();
+            let (seen, output) = talk(&pieces, false);
+            assert_eq!(targets(&seen), ["/a", "/c"]);
+            assert_eq!((seen[1].body.as_slice(), seen[1].whole), (&b"abc"[..], true));
+            assert_eq!(output.matches("HTTP/1.1").count(), 2);
+            in_order(&output, &["</a>", "connection: close", "</c>"]);
         }
-        answer = (wire.written(), scene.targets());
-    });
-    answer
-}
-
-fn bodies(written: &str) -> Vec<&str> {
-    written.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split_once("\r\n\r\n")).map(|(_, body)| body).collect()
-}
-
-#[test]
-fn pipelined_requests_are_answered_in_order() {
-    by_hand(|scene, wire, step| {
-        wire.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
-        step();
-        assert_eq!(bodies(&wire.written()), ["/1=0", "/2=3", "/3=0"]);
-        assert_eq!(scene.state.heads(), 3);
-        assert_eq!(scene.state.phase(), Phase::Idle);
-    });
-}
-
-#[test]
-fn where_the_input_is_cut_does_not_matter() {
-    let input = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    for cut in 0..=input.len() {
-        let (before, after) = input.split_at(cut);
-        let (written, _) = answer_to(&[before, after]);
-        assert_eq!(bodies(&written), ["/1=0", "/2=3", "/3=0"], "cut at {cut}");
-    }
-    let bytes = input.chunks(1).collect::<Vec<_>>();
-    assert_eq!(bodies(&answer_to(&bytes).0), ["/1=0", "/2=3", "/3=0"]);
-}
-
-#[test]
-fn a_body_that_looks_like_a_request_is_a_body() {
-    let (written, targets) = answer_to(&[b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n", GOOD]);
-    assert_eq!((bodies(&written), targets), (vec!["/1=28"], vec!["/1".to_owned()]));
-}
-
-#[test]
-fn a_refusal_waits_for_the_answer_before_it() {
-    for first in ["/wait", "/stream"] {
-        by_hand(|scene, wire, step| {
-            wire.send(format!("GET {first} HTTP/1.1\r\nHost: a\r\n\r\nGET bad HTTP/1.1\r\n").as_bytes());
-            assert!(!step());
-            assert!(!wire.written().contains("bad_target"), "{first}: {}", wire.written());
-            scene.go.notify_one();
-            step();
-            let written = wire.written();
-            let answered = written.find("200 OK").unwrap();
-            assert!(written.find("X-Code: bad_target").is_some_and(|refused| refused > answered), "{first}: {written}");
-            assert!(wire.is_shut());
-            wire.end();
-            assert!(step());
-        });
     }
 }
 
 #[test]
-fn a_refusal_waits_until_the_client_has_read_the_answer_before_it() {
-    by_hand(|_, wire, step| {
-        wire.read_only(Some(10));
-        wire.send(&[GOOD, b"\0"].concat());
-        step();
-        wire.read_only(None);
-        step();
-        let written = wire.written();
-        assert!(written.starts_with("HTTP/1.1 200 OK\r\n") && written.ends_with(&String::from_utf8(render(Code::BadLineEnding)).unwrap()), "{written}");
-    });
-}
-
-#[test]
-fn nothing_behind_a_chunked_body_is_a_request() {
-    let chunked = b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-    for pieces in [vec![&chunked[..], GOOD], vec![&[&chunked[..], GOOD].concat()]] {
-        let (written, targets) = answer_to(&pieces);
-        assert_eq!((bodies(&written), targets), (vec!["/1=3"], vec!["/1".to_owned()]));
-        assert!(written.to_ascii_lowercase().contains("connection: close"), "{written}");
+fn an_answer_before_the_body_was_read_arrives_and_what_is_left_is_never_a_request() {
+    for framing in ["Content-Length: 100000", "Transfer-Encoding: chunked"] {
+        let head = format!("POST /unread HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        let (seen, output) = talk(&[head.as_bytes(), GET.as_bytes(), &vec![b'\n'; 1 << 17]], false);
+        assert_eq!(targets(&seen), ["/unread"]);
+        in_order(&output, &["</unread>"]);
+        assert_eq!(output.matches("HTTP/1.1").count(), 1);
     }
 }
 
 #[test]
-fn a_chunked_request_does_not_end_the_connection_of_the_answer_before_it() {
-    by_hand(|scene, wire, step| {
-        wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
-        step();
-        assert!(!scene.state.ends_after_this());
-        scene.go.notify_one();
-        step();
-        assert!(scene.state.ends_after_this());
-        assert_eq!(bodies(&wire.written()), ["/wait", "/2=0"]);
-        assert_eq!(wire.written().to_ascii_lowercase().matches("connection: close").count(), 1);
+fn bytes_behind_an_upgrade_are_handed_over_only_to_the_upgraded_connection() {
+    let upgrade = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    // Neither HTTP nor refused.
+    let (seen, output) = talk(&[[upgrade("/ws").as_str(), "\r\n\0 hello"].concat().as_bytes()], false);
+    assert_eq!(targets(&seen), ["/ws"]);
+    in_order(&output, &["HTTP/1.1 101", "\r\n\r\n", "\r\n\0 hello"]);
+    // Not upgraded: what follows is judged as a request.
+    let (seen, output) = talk(&[[upgrade("/late").as_str(), LAST].concat().as_bytes()], false);
+    assert_eq!(targets(&seen), ["/late", "/z"]);
+    in_order(&output, &["</late>", "</z>"]);
+    let (seen, output) = talk(&[upgrade("/late").as_bytes(), b"\0"], false);
+    assert_eq!(targets(&seen), ["/late"]);
+    in_order(&output, &["</late>", "bad_line_ending"]);
+}
+
+#[test]
+fn the_end_of_the_client_is_the_end_of_the_connection() {
+    assert_eq!(talk(&[], true), (vec![], String::new()));
+    assert_eq!(talk(&[b"GET /a HTTP/1.1\r\nHost"], true), (vec![], String::new()));
+    let (seen, output) = talk(&[GET.as_bytes(), &GET.as_bytes()[..10]], true);
+    assert_eq!(targets(&seen), ["/a"]);
+    in_order(&output, &["</a>"]);
+    let (seen, _) = talk(&[b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"], true);
+    assert_eq!((seen[0].body.as_slice(), seen[0].whole), (&b"abc"[..], false));
+}
+
+#[test]
+fn a_connection_can_be_told_to_stop() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        // Idle, in a head, in a body: told that time is over.
+        for (sent, waits, answer) in [
+            ("", Wait::Idle, ""),
+            ("GET /", Wait::Head, "head_timeout"),
+            ("POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na", Wait::Body, "</b>"),
+            ("POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1", Wait::Stream, "</b>"),
+        ] {
+            let (mut client, server) = tokio::io::duplex(1 << 16);
+            let state: Arc<GateState> = Arc::default();
+            let seen = Rc::default();
+            let mut served = Box::pin(serve(server, Arc::clone(&state), Rc::clone(&seen)));
+            client.write_all(sent.as_bytes()).await.unwrap();
+            tokio::select! { biased; () = &mut served => panic!("it ended"), () = pause() => {} }
+            assert_eq!(state.waits_for(), waits, "{sent:?}");
+            let mark = state.mark();
+            tokio::select! { biased; () = &mut served => panic!("it ended"), () = pause() => {} }
+            assert_eq!(state.mark(), mark, "nothing happened");
+            state.time_out();
+            let mut output = String::new();
+            let (_, read) = tokio::join!(served, client.read_to_string(&mut output));
+            read.unwrap();
+            in_order(&output, &[answer]);
+            assert!(seen.borrow().iter().all(|seen| !seen.whole));
+        }
+        // An idle connection ends; a request that has begun is answered first.
+        let (begun, rest) = GET.split_at(9);
+        for (sent, later, answer) in [("", "", ""), (GET, "", "</a>"), (begun, rest, "connection: close")] {
+            let (mut client, server) = tokio::io::duplex(1 << 16);
+            let state: Arc<GateState> = Arc::default();
+            let mut served = Box::pin(serve(server, Arc::clone(&state), Rc::default()));
+            client.write_all(sent.as_bytes()).await.unwrap();
+            tokio::select! { biased; () = &mut served => panic!("it ended"), () = pause() => {} }
+            state.stop_keep_alive();
+            client.write_all(later.as_bytes()).await.unwrap();
+            let mut output = String::new();
+            let (_, read) = tokio::join!(served, client.read_to_string(&mut output));
+            read.unwrap();
+            in_order(&output, &[answer]);
+        }
     });
 }
 
-#[test]
-fn a_refused_upgrade_makes_what_follows_a_request() {
-    // Answered without a word about the upgrade, which says the same.
-    let head = b"GET /no HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let (written, _) = answer_to(&[&[&head[..], GOOD, b"GET /2 HTTP/1.1\r\n\r\n"].concat()]);
-    assert_eq!(bodies(&written), ["/no=0", "/1=0", ""]);
-    assert!(written.contains("X-Code: no_host"), "{written}");
-}
-
-#[tokio::test]
-async fn an_upgrade_hands_over_what_was_sent_behind_its_head() {
-    let scene = Arc::new(Scene::default());
-    let (mut client, server) = tokio::io::duplex(64);
-    let service = {
-        let scene = Arc::clone(&scene);
-        service_fn(move |request| Arc::clone(&scene).serve(request))
-    };
-    let serving = tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(scene.gate(server), service).with_upgrades());
-    client.write_all(&[UPGRADE_HEAD, b"\0\x01 right behind"].concat()).await.unwrap();
-    let mut head = [0; 12];
-    client.read_exact(&mut head).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 101");
-    assert_eq!(scene.state.phase(), Phase::Tunnel);
-    client.write_all(b", and later").await.unwrap();
-    client.shutdown().await.unwrap();
-    scene.go.notified().await;
-    assert_eq!(*scene.tunnel.lock().unwrap(), b"\0\x01 right behind, and later");
-    serving.await.unwrap().unwrap();
-}
-
-#[test]
-fn a_client_that_goes_away_ends_the_work_for_it() {
-    by_hand(|scene, wire, step| {
-        wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert!(!step());
-        wire.end();
-        assert!(step());
-        assert_eq!(scene.dropped.load(Ordering::SeqCst), 1);
-    });
-}
-
-#[test]
-fn a_client_that_goes_away_between_requests_or_in_a_head_gets_no_answer() {
-    for sent in [&b""[..], b"GET / HT"] {
-        by_hand(|_, wire, step| {
-            wire.send(sent);
-            assert!(!step());
-            wire.end();
-            assert!(step());
-            assert_eq!(wire.written(), "");
-        });
+/// What the input asks for, by the scan alone: each request with its body, and the code that ends it.
+fn expected(input: &[u8]) -> (Vec<(String, Vec<u8>)>, Option<Code>) {
+    let mut requests = Vec::new();
+    let mut rest = input;
+    loop {
+        match HeadScanner::new(HeadLimits { bytes: 4096, headers: 20 }).scan(rest) {
+            Scan::Partial => return (requests, None),
+            Scan::Refuse(code) => return (requests, Some(code)),
+            Scan::Complete(head) => {
+                let line = std::str::from_utf8(&rest[..head.length]).unwrap();
+                let target = line.split(' ').nth(1).unwrap().to_owned();
+                let length = if let BodyLength::Known(length) = head.body { length as usize } else { 0 };
+                let behind = &rest[head.length..];
+                requests.push((target, behind[..length.min(behind.len())].to_vec()));
+                if head.body == BodyLength::Chunked || behind.len() < length || line.contains("close") || head.version_10 {
+                    return (requests, None);
+                }
+                rest = &behind[length..];
+            }
+        }
     }
 }
 
-#[test]
-fn a_sweep_ends_what_takes_too_long() {
-    by_hand(|scene, wire, step| {
-        assert!(!step());
-        assert_eq!(scene.state.phase(), Phase::Idle);
-        scene.state.refuse(Code::HeadTimeout);
-        assert!(step());
-        assert_eq!(wire.written(), "", "an idle connection just ends");
-    });
-    by_hand(|scene, wire, step| {
-        wire.send(b"GET / HTTP/1.1\r\nHo");
-        step();
-        assert_eq!((scene.state.phase(), scene.state.heads()), (Phase::ReadingHead, 0));
-        scene.state.refuse(Code::HeadTimeout);
-        step();
-        assert!(wire.written().starts_with("HTTP/1.1 408 ") && wire.written().contains("head_timeout"), "{}", wire.written());
-        assert!(wire.is_shut());
-    });
-    by_hand(|scene, wire, step| {
-        wire.send(b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
-        step();
-        assert_eq!(scene.state.phase(), Phase::ReadingBody);
-        let before = scene.state.progress();
-        wire.send(b"b");
-        step();
-        assert_ne!(scene.state.progress(), before);
-        scene.state.refuse(Code::BodyTimeout);
-        step();
-        assert!(wire.written().starts_with("HTTP/1.1 408 "), "{}", wire.written());
-    });
-    by_hand(|scene, wire, step| {
-        wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\n");
-        step();
-        assert_eq!(scene.state.phase(), Phase::Busy);
-        scene.state.refuse(Code::HeadTimeout);
-        step();
-        scene.go.notify_one();
-        step();
-        assert_eq!(scene.state.phase(), Phase::ReadingHead, "the order was not about this head");
-        wire.send(b"Host: a\r\n\r\n");
-        step();
-        assert_eq!(bodies(&wire.written()), ["/wait", "/2=0"]);
-    });
-}
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-#[test]
-fn a_chunked_body_is_waited_for_until_it_has_ended() {
-    by_hand(|scene, wire, step| {
-        wire.send(b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab");
-        step();
-        assert_eq!(scene.state.phase(), Phase::ReadingBody);
-        wire.send(b"c\r\n0\r\n\r\n");
-        step();
-        assert_eq!(bodies(&wire.written()), ["/1=3"]);
-    });
-    by_hand(|scene, wire, step| {
-        wire.send(b"POST /wait HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
-        step();
-        scene.state.body_ended();
-        step();
-        assert_eq!(scene.state.phase(), Phase::Busy);
-    });
-}
-
-#[test]
-fn an_answer_that_the_client_does_not_read_does_not_hold_the_connection_for_ever() {
-    by_hand(|scene, wire, step| {
-        wire.read_only(Some(10));
-        wire.send(&[GOOD, b"\0"].concat());
-        step();
-        scene.state.refuse(Code::HeadTimeout);
-        assert!(step());
-    });
-}
-
-/// Sends all of `request` on a real socket without reading, then reads the answer.
-async fn on_a_socket(request: Vec<u8>) -> std::io::Result<String> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let mut client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
-    let (server, _) = listener.accept().await?;
-    let scene = Arc::new(Scene::default());
-    let service = {
-        let scene = Arc::clone(&scene);
-        service_fn(move |request| Arc::clone(&scene).serve(request))
-    };
-    let serving = hyper::server::conn::http1::Builder::new().serve_connection(scene.gate(server), service).with_upgrades();
-    let talking = async move {
-        // What is sent into a connection that is being closed may fail; the answer must be there all the same.
-        let _ = client.write_all(&request).await;
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    let (_, answer) = tokio::join!(serving, talking);
-    answer
-}
-
-#[tokio::test]
-async fn a_refusal_reaches_a_client_that_goes_on_sending() {
-    let answer = on_a_socket([b"GET bad HTTP/1.1\r\n", &[b'x'; 60 * 1024][..]].concat()).await.unwrap();
-    assert!(answer.contains("X-Code: bad_target"), "{answer}");
-    let answer = on_a_socket([GOOD, b"GET bad HTTP/1.1\r\n", &[b'x'; 60 * 1024][..]].concat()).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("X-Code: bad_target"), "{answer}");
-}
-
-#[tokio::test]
-async fn an_early_answer_reaches_a_client_that_goes_on_sending() {
-    let answer = on_a_socket([b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n", &[b'x'; 60_000][..]].concat()).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    /// Gate and hyper agree on where each request ends, whatever is sent and however it is cut.
+    #[test]
+    fn gate_and_hyper_agree(
+        parts in prop::collection::vec(prop_oneof![
+            4 => Just(GET.as_bytes().to_vec()),
+            2 => "POST /[a-c]{0,3} HTTP/1.1\r\nhost:a\r\nContent-Length: [0-9]{1,2}\r\n(a: [a-z]{0,9}\r\n){0,2}\r\n".prop_map(String::into_bytes),
+            2 => prop::collection::vec(prop::sample::select(&b"GET /ab HTTP/1.1\r\nHost: a\r\n\r\n012"[..]), 0..40),
+            1 => Just(b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n".to_vec()),
+            1 => Just(LAST.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..20),
+        ], 0..6),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let input = parts.concat();
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
+        cuts.extend([0, input.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<_> = cuts.windows(2).map(|cut| &input[cut[0]..cut[1]]).collect();
+        let (seen, output) = talk(&pieces, true);
+        let (requests, code) = expected(&input);
+        prop_assert_eq!(seen.len(), requests.len());
+        for (seen, (target, body)) in seen.iter().zip(&requests) {
+            prop_assert_eq!(&seen.target, target);
+            if !input.windows(7).any(|w| w == b"chunked") {
+                prop_assert_eq!(&seen.body, body);
+            }
+        }
+        if let Some(code) = code {
+            prop_assert!(output.ends_with(code.as_str()), "{:?} does not end with {}", output, code);
+        }
+    }
 }

@@ -91,12 +91,7 @@ pub fn refuse_oauth(refusal: &Refusal, request: &RequestId) -> Response<Bytes> {
     let description = refusal.detail.as_deref().unwrap_or_else(|| code.title());
     let mut response = json(
         status,
-        &wire::OAuthError {
-            error: oauth_error(code),
-            error_description: description,
-            code: code.as_str(),
-            request_id: request.as_str(),
-        },
+        &wire::OAuthError { error: oauth_error(code), error_description: description, code: code.as_str(), request_id: request.as_str() },
     );
     let headers = response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
@@ -156,8 +151,13 @@ mod tests {
     #[test]
     fn every_code_has_an_error_that_oauth_clients_can_read() {
         let registered = [
-            "invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "unsupported_grant_type",
-            "temporarily_unavailable", "server_error",
+            "invalid_request",
+            "invalid_client",
+            "invalid_grant",
+            "invalid_scope",
+            "unsupported_grant_type",
+            "temporarily_unavailable",
+            "server_error",
         ];
         for code in Code::ALL {
             assert!(registered.contains(&oauth_error(*code)), "{code}");

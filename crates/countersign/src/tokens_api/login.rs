@@ -5,11 +5,11 @@
 use countersign_core::access_token;
 use countersign_core::audit::Actor;
 use countersign_core::code::{Code, Refusal};
-use countersign_core::directory::User;
+use countersign_core::directory::{User, Username};
 use countersign_core::id::{ClientName, SessionId};
 use countersign_core::network::Network;
 use countersign_core::now::UnixMillis;
-use countersign_core::password::{self, Checked};
+use countersign_core::password::Password;
 use countersign_core::principal::{PrincipalId, Scopes};
 use countersign_core::refresh::{RefreshToken, Session};
 use countersign_core::secret::{CredentialHash, MadeSecret, SecretText};
@@ -19,6 +19,7 @@ use super::Asked;
 use super::answer::{TokenAnswer, TokenPair};
 use super::fields::Fields;
 use crate::control::{Control, audit_event, store_failed};
+use crate::passwords::{self, Shown};
 use crate::publish::Parts;
 
 /// The application of a login that names none.
@@ -31,8 +32,9 @@ pub async fn log_in(asked: &Asked, mut fields: Fields) -> Result<TokenAnswer, Re
     let shown = fields.require("password")?;
     let client = client_name(&mut fields)?;
     let wanted = wanted_scopes(&mut fields)?;
-    // No user has a name that cannot be one.
-    let username = username.expose().parse().map_err(|_bad| wrong())?;
+    // No user has a name or a password that cannot be one.
+    let username: Username = username.expose().parse().map_err(|_bad| wrong())?;
+    let shown = Password::new(&shown).map_err(|_bad| wrong())?;
 
     // A place first: a full pool costs no write, and no attempt is counted that was never made.
     let place = control.hashing.enter()?;
@@ -43,10 +45,9 @@ pub async fn log_in(asked: &Asked, mut fields: Fields) -> Result<TokenAnswer, Re
         LoginReservation::Wait(until) => return Err(Refusal::from(Code::TooManyAttempts).after(until.since(now))),
     };
     let stored = user.as_ref().map(|user| user.password.clone());
-    let salt = control.fresh()?;
-    let checked = place.run(move || password::check(&shown, stored.as_ref(), salt)).await??;
+    let checked = passwords::check(control, place, shown, stored).await?;
     let (user, rehashed) = match (user, checked) {
-        (Some(user), Checked::Good { rehashed }) if user.enabled => (user, rehashed),
+        (Some(user), Shown::Good { rehashed }) if user.enabled => (user, rehashed),
         (user, _) => {
             let user = user.as_ref().map(|user| user.id.as_str());
             tracing::info!(request_id = %asked.request, %network, user, "a login failed");
@@ -64,7 +65,7 @@ pub async fn log_in(asked: &Asked, mut fields: Fields) -> Result<TokenAnswer, Re
         expires: now.plus(control.tokens.session_time),
         ended: None,
     };
-    let made = make_pair(control, &session, session.scopes.clone(), now)?;
+    let made = make_pair(control, &user, &session, session.scopes.clone(), now)?;
     let opened = NewSession { token: made.token, password: user.password.clone(), network, rehashed, session };
     let detail = serde_json::json!({
         "user": user.username.as_str(), "client": opened.session.client.as_str(), "network": network.to_string(),
@@ -83,8 +84,8 @@ pub async fn log_out(asked: Asked) -> Result<(), Refusal> {
     let control = &asked.control;
     let now = control.now();
     let shown = asked.bearer()?;
-    let live = control.publisher.live();
-    let verified = access_token::verify(shown.expose(), &live.tokens, now)?;
+    let keys = control.publisher.token_keys();
+    let verified = access_token::verify(shown.expose(), &keys.trust().ring, &keys.trust().expected, now)?;
     let identity = verified.get();
     let session = identity.session.as_ref().ok_or(Code::InvalidToken)?;
     let actor = Actor::Principal(identity.principal.id.clone());
@@ -101,9 +102,11 @@ fn wrong() -> Refusal {
 /// Which application asks.
 pub(super) fn client_name(fields: &mut Fields) -> Result<ClientName, Refusal> {
     let given = fields.take("client_id")?;
-    given.as_ref().map_or(FIRST_PARTY, SecretText::expose).parse().map_err(|bad: countersign_core::id::BadId| {
-        Refusal::with(Code::InvalidRequest, format!("client_id is not {}", bad.what))
-    })
+    given
+        .as_ref()
+        .map_or(FIRST_PARTY, SecretText::expose)
+        .parse()
+        .map_err(|bad: countersign_core::id::BadId| Refusal::with(Code::InvalidRequest, format!("client_id is not {}", bad.what)))
 }
 
 /// Which scopes are asked for, if any are named.
@@ -128,9 +131,9 @@ pub(super) struct Made {
 }
 
 /// Makes a pair for a session. Neither outlives it.
-pub(super) fn make_pair(control: &Control, session: &Session, scopes: Scopes, now: UnixMillis) -> Result<Made, Refusal> {
+pub(super) fn make_pair(control: &Control, user: &User, session: &Session, scopes: Scopes, now: UnixMillis) -> Result<Made, Refusal> {
     let expires = now.plus(control.tokens.access_time).min(session.expires);
-    let access = control.publisher.token_keys().sign(session, &scopes, expires, now, control.fresh()?)?;
+    let access = control.publisher.token_keys().sign(session, user.principal(), &scopes, expires, now, control.fresh()?)?;
     let refresh = MadeSecret::RefreshToken.make(control.fresh()?);
     let token = RefreshToken {
         hash: CredentialHash::of(refresh.expose()),
@@ -140,9 +143,4 @@ pub(super) fn make_pair(control: &Control, session: &Session, scopes: Scopes, no
         used: None,
     };
     Ok(Made { pair: TokenPair { access, expires, refresh, scopes }, token })
-}
-
-/// Whether a user may hold sessions.
-pub(super) fn may_come_in(user: Option<&User>) -> bool {
-    user.is_some_and(|user| user.enabled)
 }

@@ -12,7 +12,7 @@ use crate::control::Control;
 
 /// The keys that verify our access tokens, those that will sign soon included.
 pub async fn jwks(State(control): State<Arc<Control>>) -> Response<Body> {
-    public(&control.publisher.token_keys().jwks(control.now()))
+    public(&control.publisher.token_keys().jwks())
 }
 
 /// What kind of authorization server this is. The password login is first-party and not advertised (RFC 9700 section 2.4), so

@@ -15,7 +15,7 @@ use countersign_store::{RotateOutcome, Rotation};
 use super::Asked;
 use super::answer::{TokenAnswer, TokenPair};
 use super::fields::Fields;
-use super::login::{client_name, grant, make_pair, may_come_in, wanted_scopes};
+use super::login::{client_name, grant, make_pair, wanted_scopes};
 use crate::control::{audit_event, store_failed};
 use crate::publish::Parts;
 
@@ -32,8 +32,8 @@ pub async fn refresh_pair(asked: Asked) -> Result<TokenAnswer, Refusal> {
     let mut fields = Fields::read_json(&asked.headers, &asked.body)?;
     let access = fields.require("AccessToken")?;
     let shown = fields.require("RefreshToken")?;
-    let live = asked.control.publisher.live();
-    let session = access_token::verify_ignoring_expiry(access.expose(), &live.tokens, asked.control.now())?;
+    let keys = asked.control.publisher.token_keys();
+    let session = access_token::verify_ignoring_expiry(access.expose(), &keys.trust().ring, &keys.trust().expected, asked.control.now())?;
     rotate(&asked, &shown, Shows::AccessTokenOf(session), None).await
 }
 
@@ -57,13 +57,11 @@ async fn rotate(asked: &Asked, shown: &SecretText, beside: Shows, wanted: Option
         Shows::AccessTokenOf(session) if session != found.session.id => return Err(wrong()),
         Shows::AccessTokenOf(session) => (found.session.client.clone(), Some(session)),
     };
-    if !may_come_in(found.user.as_ref()) {
-        return Err(wrong());
-    }
+    let user = found.user.as_ref().filter(|user| user.enabled).ok_or_else(wrong)?;
     let scopes = grant(wanted, &found.session.scopes)?;
 
     let now = control.now();
-    let made = make_pair(control, &found.session, scopes, now)?;
+    let made = make_pair(control, user, &found.session, scopes, now)?;
     let answer = refresh_answer::seal(made.pair.to_bytes().expose(), shown.expose(), control.fresh()?).map_err(|error| {
         tracing::error!(%error, "an answer could not be kept");
         Refusal::from(Code::Internal)

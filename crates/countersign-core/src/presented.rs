@@ -1,0 +1,214 @@
+//! What a request shows of the credentials that its rule names. Found and well-formed, not verified.
+//!
+//! Three answers for each kind: nothing is shown, one is shown, or what is shown is refused: malformed, twice, or in two
+//! places. Kinds that the rule does not name are not looked at. The query and the body are never searched for credentials
+//! (RFC 9700 section 4.3.2).
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+
+use crate::code::{Code, Refusal};
+use crate::request_view::RequestView;
+use crate::rule::{Kind, Rule};
+use crate::signature::{Fields, Profile};
+
+/// The credentials that a request shows, each in its documented form. `'r` is the request's, `'p` the profiles'.
+#[derive(Default)]
+pub struct Presented<'r, 'p> {
+    /// The access token.
+    pub bearer: Option<&'r str>,
+    /// The API key.
+    pub api_key: Option<&'r str>,
+    /// The signature, and the scheme that it is in.
+    pub signature: Option<(&'p Profile, Fields<'r>)>,
+}
+
+/// Finds the credentials of the kinds that `rule` names. Of `profiles`, only those that the rule names are tried.
+///
+/// # Errors
+/// When a credential is malformed, or there are two of one kind: what is presented and bad is refused, even where another
+/// alternative of the rule would hold.
+pub fn find<'r, 'p>(view: &RequestView<'r>, rule: &Rule, profiles: &'p [Profile]) -> Result<Presented<'r, 'p>, Refusal> {
+    let mut presented = Presented::default();
+    let kinds = rule.kinds();
+    if kinds.contains(Kind::Jwt) {
+        presented.bearer = bearer(view.headers())?;
+    }
+    if kinds.contains(Kind::ApiKey) {
+        presented.api_key = api_key(view.headers())?;
+    }
+    for named in rule.profiles() {
+        let Some(profile) = profiles.iter().find(|profile| *profile.name() == named.name) else {
+            // `check` does not let such a rule through. Without its profile a signature cannot be judged, so it is not skipped.
+            return Err(Code::CouldNotDecide.into());
+        };
+        if let Some(fields) = profile.find_fields(view)?
+            && presented.signature.replace((profile, fields)).is_some()
+        {
+            return Err(ambiguous("signatures of two schemes"));
+        }
+    }
+    Ok(presented)
+}
+
+/// Where API keys are shown, besides `Authorization: ApiKey`.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The access token of `Authorization: Bearer` (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    match authorization(headers, "Bearer")? {
+        Some(Shown::Token(token)) => Ok(Some(token)),
+        Some(Shown::Malformed) => Err(Refusal::with(Code::InvalidToken, "Authorization must be Bearer, one space, and the token")),
+        None => Ok(None),
+    }
+}
+
+/// The API key of `X-API-Key` or `Authorization: ApiKey`.
+fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let malformed = |words: &'static str| Refusal::with(Code::InvalidApiKey, words);
+    let in_authorization = match authorization(headers, "ApiKey")? {
+        Some(Shown::Token(key)) => Some(key),
+        Some(Shown::Malformed) => return Err(malformed("Authorization must be ApiKey, one space, and the key")),
+        None => None,
+    };
+    let mut values = headers.get_all(X_API_KEY).iter();
+    match (values.next(), values.next(), in_authorization) {
+        (None, _, found) => Ok(found),
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(ambiguous("two API keys")),
+        (Some(value), None, None) => token68(value.as_bytes()).map(Some).ok_or_else(|| malformed("X-API-Key must be the key alone")),
+    }
+}
+
+fn ambiguous(what: &'static str) -> Refusal {
+    Refusal::with(Code::AmbiguousCredentials, what)
+}
+
+enum Shown<'r> {
+    Token(&'r str),
+    Malformed,
+}
+
+/// What follows `scheme` in Authorization; nothing when it is of another scheme. The name of a scheme is matched in any case
+/// (RFC 9110 section 11.1); one space and one token follow it (section 11.4).
+fn authorization<'r>(headers: &'r HeaderMap, scheme: &str) -> Result<Option<Shown<'r>>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(ambiguous("two Authorization headers"));
+    }
+    let Some(rest) = after_scheme(value.as_bytes(), scheme) else { return Ok(None) };
+    Ok(Some(rest.strip_prefix(b" ").and_then(token68).map_or(Shown::Malformed, Shown::Token)))
+}
+
+/// What follows the name of the scheme, if it is this one. The name ends where letters do, so that `Bearer<TAB>x` is a
+/// malformed Bearer and not an unknown scheme that is passed over.
+pub(crate) fn after_scheme<'r>(value: &'r [u8], scheme: &str) -> Option<&'r [u8]> {
+    let (name, rest) = value.split_at_checked(scheme.len())?;
+    let ends = rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_' | b'.' | b'+'));
+    (ends && name.eq_ignore_ascii_case(scheme.as_bytes())).then_some(rest)
+}
+
+/// `token68` (RFC 9110 section 11.2): at least one of `A-Z a-z 0-9 - . _ ~ + /`, then any number of `=`.
+fn token68(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().rposition(|byte| *byte != b'=')?;
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    bytes.get(..=end)?.iter().all(allowed).then(|| std::str::from_utf8(bytes).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(lines: &[(&str, &[u8])]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_strictly() {
+        for (value, expected) in [
+            ("Bearer abc.DEF-_~+/==", Some(Ok("abc.DEF-_~+/=="))),
+            ("bEARER abc", Some(Ok("abc"))),
+            ("Basic abc", None),
+            ("Bearertoken abc", None),
+            ("ApiKey abc", None),
+            ("Bearer", Some(Err(Code::InvalidToken))),
+            ("Bearer ", Some(Err(Code::InvalidToken))),
+            ("Bearer  abc", Some(Err(Code::InvalidToken))),
+            ("Bearer\tabc", Some(Err(Code::InvalidToken))),
+            ("Bearer abc ", Some(Err(Code::InvalidToken))),
+            ("Bearer a b", Some(Err(Code::InvalidToken))),
+            ("Bearer a, Bearer b", Some(Err(Code::InvalidToken))),
+            ("Bearer,abc", Some(Err(Code::InvalidToken))),
+            ("Bearer ===", Some(Err(Code::InvalidToken))),
+            ("Bearer a=b", Some(Err(Code::InvalidToken))),
+            ("Bearer \u{e9}", Some(Err(Code::InvalidToken))),
+        ] {
+            let map = headers(&[("authorization", value.as_bytes())]);
+            let found = bearer(&map).map_err(|refusal| refusal.code).transpose();
+            assert_eq!(found, expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn an_api_key_has_two_places_and_stands_in_one() {
+        let found = |lines: &[(&str, &[u8])]| api_key(&headers(lines)).map(|key| key.map(str::to_owned)).map_err(|refusal| refusal.code);
+        assert_eq!(found(&[("x-api-key", b"csk_1")]), Ok(Some("csk_1".to_owned())));
+        assert_eq!(found(&[("authorization", b"apikey csk_1")]), Ok(Some("csk_1".to_owned())));
+        assert_eq!(found(&[("authorization", b"Bearer x"), ("x-api-key", b"csk_1")]), Ok(Some("csk_1".to_owned())));
+        assert_eq!(found(&[]), Ok(None));
+        let twice = Err(Code::AmbiguousCredentials);
+        assert_eq!(found(&[("x-api-key", b"csk_1"), ("x-api-key", b"csk_1")]), twice);
+        assert_eq!(found(&[("x-api-key", b"csk_1"), ("authorization", b"ApiKey csk_1")]), twice);
+        assert_eq!(found(&[("authorization", b"ApiKey a"), ("authorization", b"Bearer b")]), twice);
+        for bad in [&b""[..], b"a b", b"a,b", b"\xff"] {
+            assert_eq!(found(&[("x-api-key", bad)]), Err(Code::InvalidApiKey), "{bad:?}");
+        }
+    }
+
+    fn kinds_found(rule: &str, uri: &str, lines: &[(&str, &[u8])]) -> Result<[bool; 3], Code> {
+        let request = http::Request::builder().uri(uri).header("host", "api.example.com");
+        let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let view = RequestView::judge(&parts, &crate::decide::tests::connection("192.0.2.1")).unwrap();
+        let profiles = [Profile::native()];
+        let found = find(&view, &rule.parse().unwrap(), &profiles).map_err(|refusal| refusal.code)?;
+        Ok([found.bearer.is_some(), found.api_key.is_some(), found.signature.is_some()])
+    }
+
+    #[test]
+    fn only_the_kinds_that_the_rule_names_are_looked_at() {
+        let mac = format!("v3={}", "0".repeat(64));
+        let all = [
+            ("authorization", &b"Bearer abc"[..]),
+            ("x-api-key", b"csk_1"),
+            ("x-key-id", b"ck_1"),
+            ("x-timestamp", b"1764000000"),
+            ("x-nonce", b"0123456789abcdef"),
+            ("x-signature", mac.as_bytes()),
+        ];
+        assert_eq!(kinds_found("anyone", "/", &all), Ok([false, false, false]));
+        assert_eq!(kinds_found("from(a)", "/", &all), Ok([false, false, false]));
+        assert_eq!(kinds_found("jwt", "/", &all), Ok([true, false, false]));
+        assert_eq!(kinds_found("hmac or api_key and from(a)", "/", &all), Ok([false, true, true]));
+        assert_eq!(kinds_found("anyone or jwt", "/", &all), Ok([true, false, false]));
+        // Malformed, but nobody asked.
+        assert_eq!(kinds_found("hmac", "/", &[("authorization", b"Bearer a b")]), Ok([false, false, false]));
+    }
+
+    #[test]
+    fn a_malformed_credential_is_refused_where_another_would_do() {
+        assert_eq!(kinds_found("jwt or from(a)", "/", &[("authorization", b"Bearer a b")]), Err(Code::InvalidToken));
+        assert_eq!(kinds_found("hmac or anyone", "/", &[("x-signature", b"v3=")]), Err(Code::SignatureMalformed));
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_not_one() {
+        assert_eq!(kinds_found("jwt", "/?access_token=abc&api_key=csk_1", &[]), Ok([false, false, false]));
+    }
+
+    #[test]
+    fn a_rule_whose_profile_is_gone_lets_nothing_through() {
+        assert_eq!(kinds_found("hmac(stripe) or anyone", "/", &[]), Err(Code::CouldNotDecide));
+    }
+}

@@ -1,0 +1,151 @@
+//! The durable mark M: never below the highest signed timestamp that was accepted, and what must be found beside it.
+//!
+//! Two slots in one file, written in turn and synced: whatever a crash tears, the other slot stays.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use countersign_core::now::UnixMillis;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"CSMARK01");
+/// Slots are a page apart, so that one torn page is one torn slot.
+const SLOT: u64 = 4096;
+const WORDS: usize = 13;
+const BYTES: usize = (WORDS + 2) * 8;
+
+/// What a slot says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Grows with each write; tells which slot is newer.
+    pub sequence: u64,
+    /// M.
+    pub highest: UnixMillis,
+    /// Requests signed at or before this were perhaps claimed in a memory that was lost.
+    pub fence: UnixMillis,
+    /// Claims kept until this or less are perhaps forgotten.
+    pub forgotten: UnixMillis,
+    /// Which log goes with it.
+    pub epoch: u64,
+    /// The boot of the machine during which it was written, as 16 bytes of a hash.
+    pub boot: [u8; 16],
+    /// Whether the log was synced and closed.
+    pub closed: bool,
+    /// What the log must have at least.
+    pub log: LogExtent,
+}
+
+/// Which segments a log has, and how long they are at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct LogExtent {
+    /// The oldest segment that is needed.
+    pub oldest: u64,
+    /// The one that is written to.
+    pub current: u64,
+    /// Bytes in the segments before the current one.
+    pub bytes_before: u64,
+    /// Bytes in the current one.
+    pub bytes_current: u64,
+}
+
+/// What was found of the mark.
+pub(super) enum Found {
+    /// No file.
+    Missing,
+    /// A file without a slot that checks.
+    Damaged,
+    /// The newest slot that checks.
+    Mark(Mark),
+}
+
+/// The open file.
+pub(super) struct MarkFile(File);
+
+/// Looks for the mark.
+pub(super) fn find(directory: &Path) -> io::Result<Found> {
+    let bytes = match fs::read(directory.join("mark")) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+        Err(error) => return Err(error),
+    };
+    let slots = [0, SLOT as usize].into_iter().filter_map(|at| decode(bytes.get(at..)?));
+    Ok(slots.max_by_key(|mark| mark.sequence).map_or(Found::Damaged, Found::Mark))
+}
+
+impl MarkFile {
+    /// Replaces the file by one that says `mark` in both slots, durably.
+    pub fn replace(directory: &Path, mark: &Mark) -> io::Result<Self> {
+        let unfinished = directory.join("mark.new");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        for slot in [0, SLOT] {
+            file.write_all_at(&encode(mark), slot)?;
+        }
+        file.sync_all()?;
+        fs::rename(&unfinished, directory.join("mark"))?;
+        File::open(directory)?.sync_all()?;
+        Ok(Self(file))
+    }
+
+    /// Writes the next slot and waits until it is on the disk.
+    pub fn write(&self, mark: &Mark) -> io::Result<()> {
+        let slot = if mark.sequence.is_multiple_of(2) { 0 } else { SLOT };
+        self.0.write_all_at(&encode(mark), slot)?;
+        self.0.sync_data()
+    }
+}
+
+fn encode(mark: &Mark) -> [u8; BYTES] {
+    let (first, second) = mark.boot.split_at(8);
+    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let words: [u64; WORDS] = [
+        MAGIC,
+        mark.sequence,
+        mark.highest.millis().cast_unsigned(),
+        mark.fence.millis().cast_unsigned(),
+        mark.forgotten.millis().cast_unsigned(),
+        mark.epoch,
+        word(first),
+        word(second),
+        mark.closed.into(),
+        mark.log.oldest,
+        mark.log.current,
+        mark.log.bytes_before,
+        mark.log.bytes_current,
+    ];
+    let mut bytes = [0; BYTES];
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *to = word.to_le_bytes();
+    }
+    let (content, check) = bytes.split_at_mut(WORDS * 8);
+    for (to, from) in check.iter_mut().zip(digest(&SHA256, content).as_ref()) {
+        *to = *from;
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Mark> {
+    let bytes: &[u8; BYTES] = bytes.first_chunk()?;
+    let mut words = [0; WORDS];
+    for (to, from) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *to = u64::from_le_bytes(*from);
+    }
+    let [magic, sequence, highest, fence, forgotten, epoch, boot1, boot2, closed, oldest, current, bytes_before, bytes_current] = words;
+    let moment = |word: u64| UnixMillis::from_millis(word.cast_signed());
+    let mut boot = [0; 16];
+    for (to, from) in boot.as_chunks_mut::<8>().0.iter_mut().zip([boot1, boot2]) {
+        *to = from.to_le_bytes();
+    }
+    let mark = Mark {
+        sequence,
+        highest: moment(highest),
+        fence: moment(fence),
+        forgotten: moment(forgotten),
+        epoch,
+        boot,
+        closed: closed == 1,
+        log: LogExtent { oldest, current, bytes_before, bytes_current },
+    };
+    (magic == MAGIC && encode(&mark) == *bytes).then_some(mark)
+}

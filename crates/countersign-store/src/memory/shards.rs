@@ -1,0 +1,234 @@
+//! Claims in memory: shards by fingerprint, each with two generations of sets. Both keys of a claim are in one shard, so that
+//! one lock makes them one step.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_core::now::UnixMillis;
+use countersign_core::replay::NewClaim;
+
+use super::claim_log::Segment;
+
+const SHARDS: usize = 64;
+
+/// All shards.
+pub(super) struct Shards {
+    shards: [Mutex<Shard>; SHARDS],
+    /// Claims in memory.
+    live: AtomicU64,
+}
+
+struct Shard {
+    /// Claims kept until this or less are perhaps forgotten.
+    forgotten: UnixMillis,
+    current: Generation,
+    previous: Generation,
+    /// Where claims are written; none once closed.
+    segment: Option<Arc<Segment>>,
+}
+
+struct Generation {
+    keys: HashSet<u128, Mix>,
+    /// Claims by fingerprint.
+    by_secret: HashMap<u128, u32, Mix>,
+    latest_keep: UnixMillis,
+}
+
+/// How much may be kept.
+pub(super) struct Limits {
+    pub per_secret: u32,
+    pub in_all: u64,
+}
+
+/// What trying to insert came to.
+pub(super) enum Inserted {
+    /// It is in, and is to be written to this segment.
+    First(Arc<Segment>),
+    Seen,
+    Full,
+    /// It was kept for a time that is over and perhaps forgotten.
+    Forgotten,
+    /// The segment takes no more; nothing was inserted.
+    Broken,
+    /// Nothing is taken any more.
+    Closed,
+}
+
+impl Shards {
+    pub fn new(forgotten: UnixMillis) -> Self {
+        let mix = Mix::new();
+        let shard = |_| Mutex::new(Shard { forgotten, current: Generation::new(mix, 0), previous: Generation::new(mix, 0), segment: None });
+        Self { shards: std::array::from_fn(shard), live: AtomicU64::new(0) }
+    }
+
+    /// Inserts a claim if neither of its keys is there.
+    pub fn insert(&self, claim: &NewClaim, limits: &Limits) -> Inserted {
+        let (secret, nonce, message) = keys(claim);
+        let mut shard = self.of(secret);
+        let Some(segment) = &shard.segment else { return Inserted::Closed };
+        if segment.is_broken() {
+            return Inserted::Broken;
+        }
+        if claim.keep_until <= shard.forgotten {
+            return Inserted::Forgotten;
+        }
+        if shard.has(nonce) || shard.has(message) {
+            return Inserted::Seen;
+        }
+        if shard.count(secret) >= limits.per_secret || self.live() >= limits.in_all {
+            return Inserted::Full;
+        }
+        let segment = Arc::clone(segment);
+        shard.current.insert(secret, nonce, message, claim.keep_until);
+        self.live.fetch_add(1, Ordering::Relaxed);
+        Inserted::First(segment)
+    }
+
+    /// Takes over a claim that was read from the log, as one of the previous generation.
+    pub fn restore(&self, claim: &NewClaim) {
+        let (secret, nonce, message) = keys(claim);
+        let mut shard = self.of(secret);
+        if !shard.has(nonce) {
+            shard.previous.insert(secret, nonce, message, claim.keep_until);
+            self.live.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// From now on claims go to this segment, or nowhere.
+    pub fn write_to(&self, segment: Option<&Arc<Segment>>) {
+        for shard in &self.shards {
+            lock(shard).segment = segment.cloned();
+        }
+    }
+
+    /// Forgets the previous generation, whose claims are all over, and begins a new one that is written to `segment`.
+    /// Returns until when the claims of what is now the previous generation are kept.
+    pub fn turn(&self, forgotten: UnixMillis, segment: &Arc<Segment>) -> UnixMillis {
+        let mut latest = UnixMillis::MIN;
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            // Sized like the last one, so that it does not have to grow under load.
+            let next = Generation::new(shard.current.keys.hasher().to_owned(), shard.current.keys.len());
+            let current = std::mem::replace(&mut shard.current, next);
+            latest = latest.max(current.latest_keep);
+            let over = std::mem::replace(&mut shard.previous, current);
+            shard.forgotten = shard.forgotten.max(forgotten);
+            shard.segment = Some(Arc::clone(segment));
+            drop(shard);
+            self.live.fetch_sub(over.claims(), Ordering::Relaxed);
+        }
+        latest
+    }
+
+    /// Forgets the previous generation, whose claims are all over.
+    pub fn forget_previous(&self, forgotten: UnixMillis) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let empty = Generation::new(shard.current.keys.hasher().to_owned(), 0);
+            let over = std::mem::replace(&mut shard.previous, empty);
+            shard.forgotten = shard.forgotten.max(forgotten);
+            drop(shard);
+            self.live.fetch_sub(over.claims(), Ordering::Relaxed);
+        }
+    }
+
+    /// How many claims are in memory.
+    pub fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    fn of(&self, secret: u128) -> MutexGuard<'_, Shard> {
+        let [first, .., last] = &self.shards;
+        let place = (secret >> 64) as usize % SHARDS;
+        lock(self.shards.get(place).unwrap_or(if place == 0 { first } else { last }))
+    }
+}
+
+/// A thread that panicked while it held the lock left whole values behind.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    fn has(&self, key: u128) -> bool {
+        self.current.keys.contains(&key) || self.previous.keys.contains(&key)
+    }
+
+    fn count(&self, secret: u128) -> u32 {
+        let count = |generation: &Generation| generation.by_secret.get(&secret).copied().unwrap_or(0);
+        count(&self.current).saturating_add(count(&self.previous))
+    }
+}
+
+impl Generation {
+    fn new(mix: Mix, expected: usize) -> Self {
+        Self { keys: HashSet::with_capacity_and_hasher(expected, mix), by_secret: HashMap::with_hasher(mix), latest_keep: UnixMillis::MIN }
+    }
+
+    fn insert(&mut self, secret: u128, nonce: u128, message: u128, keep_until: UnixMillis) {
+        self.keys.insert(nonce);
+        self.keys.insert(message);
+        let count = self.by_secret.entry(secret).or_insert(0);
+        *count = count.saturating_add(1);
+        self.latest_keep = self.latest_keep.max(keep_until);
+    }
+
+    fn claims(&self) -> u64 {
+        self.by_secret.values().copied().map(u64::from).sum()
+    }
+}
+
+/// The secret, and the keys of the nonce and of the message under it. The inputs are parts of SHA-256 values, so combining them
+/// loses nothing; the last bit tells the kinds apart, so that a nonce is never taken for a message.
+fn keys(claim: &NewClaim) -> (u128, u128, u128) {
+    let secret = u128::from_le_bytes(claim.fingerprint.0);
+    let turned = secret.rotate_left(67);
+    let nonce = (u128::from_le_bytes(claim.nonce) ^ turned) & !1;
+    let message = (u128::from_le_bytes(claim.message) ^ turned) | 1;
+    (secret, nonce, message)
+}
+
+/// Keys are well mixed already; what is added is a secret of the process, so that nobody can choose nonces that share a bucket.
+#[derive(Clone, Copy)]
+struct Mix(u64, u64);
+
+impl Mix {
+    fn new() -> Self {
+        let random = RandomState::new();
+        Self(random.hash_one(1u8), random.hash_one(2u8) | 1)
+    }
+}
+
+impl BuildHasher for Mix {
+    type Hasher = Mixed;
+
+    fn build_hasher(&self) -> Mixed {
+        Mixed { secret: *self, state: 0 }
+    }
+}
+
+/// One key being hashed.
+struct Mixed {
+    secret: Mix,
+    state: u64,
+}
+
+impl Hasher for Mixed {
+    fn write_u128(&mut self, key: u128) {
+        let (low, high) = (key as u64 ^ self.secret.0, (key >> 64) as u64 ^ self.secret.1);
+        let product = u128::from(low).wrapping_mul(u128::from(high));
+        self.state = (product as u64) ^ ((product >> 64) as u64);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.state = (self.state ^ u64::from(*byte)).wrapping_mul(self.secret.1);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.state
+    }
+}

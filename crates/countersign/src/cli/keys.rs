@@ -1,0 +1,208 @@
+//! `countersign key`: signing keys and API keys, told apart by their ids (`ak_...` is an API key).
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::socket::{Ask, segment};
+use super::when::When;
+use super::{Failure, show};
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key for a client; its secret is shown once
+    Add {
+        /// Whose key: the client's name or id
+        #[arg(long, value_name = "CLIENT")]
+        client: String,
+        /// Make an API key; a signing key when not given
+        #[arg(long)]
+        api: bool,
+        /// What people call it (API keys)
+        #[arg(long, requires = "api", value_name = "TEXT", default_value = "")]
+        label: String,
+        /// When it ends (API keys): 2026-12-31T18:00:00Z, 2026-12-31, 90d
+        #[arg(long, requires = "api", value_name = "WHEN")]
+        expires: Option<When>,
+        /// The key id, when the partner has one already (signing keys)
+        #[arg(long, conflicts_with = "api", value_name = "KEY_ID")]
+        id: Option<String>,
+        /// The signature profile [default: v3.0] (signing keys)
+        #[arg(long, conflicts_with = "api", value_name = "PROFILE")]
+        profile: Option<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// List keys
+    List {
+        /// Only those of one client
+        #[arg(long, value_name = "CLIENT")]
+        client: Option<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Show one key
+    Show {
+        /// Its id
+        key: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Give a signing key a second secret; the first goes on working for a while
+    Roll {
+        /// Its id
+        key: String,
+        /// How long the first secret goes on working, in seconds [default: a day]
+        #[arg(long, value_name = "SECONDS")]
+        overlap_seconds: Option<u64>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// End one of the two secrets of a signing key now
+    EndSecret {
+        /// The key's id
+        key: String,
+        /// The secret's id (se_...), as shown by key show
+        secret: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Switch a key off
+    Disable {
+        /// Its id
+        key: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Switch a key on again
+    Enable {
+        /// Its id
+        key: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Remove a key
+    Remove {
+        /// Its id
+        key: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+const COLUMNS: &[show::Column] = &[
+    ("ID", |key| show::member(key, "id")),
+    ("KIND", kind),
+    ("CLIENT", |key| show::member(key, "client")),
+    ("ENABLED", show::state),
+    ("SECRETS", secrets),
+    ("LAST USED", last_used),
+    ("EXPIRES", |key| show::member(key, "expires")),
+    ("LABEL", |key| show::member(key, "label")),
+];
+
+fn kind(key: &Value) -> String {
+    key.get("profile").and_then(Value::as_str).map_or_else(|| "api key".into(), |profile| format!("signing ({profile})"))
+}
+
+fn secrets(key: &Value) -> String {
+    key.get("secrets").and_then(Value::as_array).map_or_else(|| "-".into(), |secrets| secrets.len().to_string())
+}
+
+fn last_used(key: &Value) -> String {
+    let of_secrets = key.get("secrets").and_then(Value::as_array).into_iter().flatten();
+    // RFC 3339 in UTC sorts as text.
+    let latest = of_secrets.chain([key]).filter_map(|used| used.get("last_used").and_then(Value::as_str)).max();
+    latest.unwrap_or("never").to_owned()
+}
+
+/// Where a key is in the admin API.
+fn path(key: &str) -> String {
+    let kind = if key.starts_with("ak_") { "api-keys" } else { "signing-keys" };
+    format!("/{kind}/{}", segment(key))
+}
+
+pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
+    match command {
+        KeyCommand::Add { client, api: true, label, expires, ask, .. } => {
+            let body = json!({"label": label, "expires": expires.map(When::rfc3339)});
+            let key = ask.gateway()?.add(&format!("/clients/{}/api-keys", segment(&client)), &body)?;
+            Ok(ask.said(&key, |key| {
+                let shown = show::member(key, "key");
+                format!(
+                    "Made an API key for {client}.\n\n  id   {}\n  key  {shown}\n\nThe key is not shown again. Send it as X-API-Key.\n",
+                    show::member(key, "id")
+                )
+            }))
+        }
+        KeyCommand::Add { client, id, profile, ask, .. } => {
+            let body = json!({"id": id, "profile": profile});
+            let key = ask.gateway()?.add(&format!("/clients/{}/signing-keys", segment(&client)), &body)?;
+            Ok(ask.said(&key, |key| with_secret(key, &format!("Made a signing key for {client}."))))
+        }
+        KeyCommand::List { client, ask } => {
+            let gateway = ask.gateway()?;
+            let of = client.map(|client| format!("/clients/{}", segment(&client))).unwrap_or_default();
+            let mut keys = gateway.read_all(&format!("{of}/signing-keys"))?;
+            keys.extend(gateway.read_all(&format!("{of}/api-keys"))?);
+            Ok(ask.table(COLUMNS, keys, "There are no keys. Make one with: countersign key add --client NAME"))
+        }
+        KeyCommand::Show { key, ask } => Ok(ask.said(&ask.gateway()?.read(&path(&key))?, key_in_full)),
+        KeyCommand::Roll { key, overlap_seconds, ask } => {
+            if key.starts_with("ak_") {
+                return Err(Failure::Usage("an API key has one secret: add another key, move over, and remove this one".into()));
+            }
+            let mut body = json!({});
+            if let (Some(seconds), Some(members)) = (overlap_seconds, body.as_object_mut()) {
+                members.insert("overlap_seconds".into(), seconds.into());
+            }
+            let rolled = ask.gateway()?.add(&format!("{}/secrets", path(&key)), &body)?;
+            Ok(ask.said(&rolled, |key| {
+                let first = key.get("secrets").and_then(Value::as_array).and_then(|secrets| secrets.first());
+                let until = first.map(|first| show::member(first, "ends")).unwrap_or_default();
+                with_secret(key, &format!("Made a second secret. The first works until {until}."))
+            }))
+        }
+        KeyCommand::EndSecret { key, secret, ask } => {
+            let answer = ask.gateway()?.remove(&format!("{}/secrets/{}", path(&key), segment(&secret)))?;
+            Ok(ask.done(&answer, &format!("Ended {secret}.")))
+        }
+        KeyCommand::Disable { key, ask } => {
+            let answer = ask.gateway()?.change(&path(&key), &json!({"enabled": false}))?;
+            Ok(ask.done(&answer, &format!("Disabled {key}.")))
+        }
+        KeyCommand::Enable { key, ask } => {
+            let answer = ask.gateway()?.change(&path(&key), &json!({"enabled": true}))?;
+            Ok(ask.done(&answer, &format!("Enabled {key}.")))
+        }
+        KeyCommand::Remove { key, ask } => {
+            let answer = ask.gateway()?.remove(&path(&key))?;
+            Ok(ask.done(&answer, &format!("Removed {key}.")))
+        }
+    }
+}
+
+fn with_secret(key: &Value, words: &str) -> String {
+    let (id, secret) = (show::member(key, "id"), show::member(key, "secret"));
+    format!(
+        "{words}\n\n  CS_KEY_ID={id}\n  CS_SECRET={secret}\n\nThe secret is not shown again. With both in the environment, countersign sign GET URL signs a request.\n"
+    )
+}
+
+/// A key, and its secrets below it.
+fn key_in_full(key: &Value) -> String {
+    let mut key = key.clone();
+    let secrets = key.as_object_mut().and_then(|members| members.remove("secrets"));
+    let mut text = show::thing(&key);
+    if let Some(Value::Array(secrets)) = secrets {
+        text.push('\n');
+        let columns: [show::Column; 4] = [
+            ("SECRET", |secret| show::member(secret, "id")),
+            ("CREATED", |secret| show::member(secret, "created")),
+            ("ENDS", |secret| show::member(secret, "ends")),
+            ("LAST USED", last_used),
+        ];
+        text.push_str(&show::table(&columns, &secrets, ""));
+    }
+    text
+}

@@ -1,0 +1,646 @@
+//! From what the file says to what the program runs on. Finds everything that is wrong at once, each with its place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use countersign_core::id::UpstreamName;
+use countersign_core::nearest::nearest;
+use countersign_core::network::Network;
+use countersign_core::request_view::Scheme;
+use http::HeaderName;
+use http::uri::Authority;
+use toml::Spanned;
+
+use crate::config::{
+    Admin, ClientAddressFrom, Config, IdentityHeaders, Limits, Listener, LogFormat, MasterKeySource, TokenPaths, Tokens, Upstream, cores,
+};
+use crate::config_error::{BadConfig, Finding, Findings, Severity};
+use crate::config_file::{AdminTable, ConfigFile, IdentityHeadersTable, LimitsTable, ListenerTable, PathOrOff, TokensTable, UpstreamTable};
+
+mod routes;
+mod syntax;
+
+/// A configuration that can be used, and what the operator should know about it.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings only.
+    pub warnings: Findings,
+}
+
+/// What a configuration depends on besides its text.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The directory that relative paths start at: the file's own.
+    pub directory: PathBuf,
+    /// Whether `COUNTERSIGN_MASTER_KEY` is set.
+    pub master_key: bool,
+    /// The value of `COUNTERSIGN_MASTER_KEY_FILE`.
+    pub master_key_file: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// The surroundings of a file in this process.
+    pub fn of_file(path: &Path) -> Self {
+        Self {
+            directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+            master_key: std::env::var_os("COUNTERSIGN_MASTER_KEY").is_some(),
+            master_key_file: std::env::var_os("COUNTERSIGN_MASTER_KEY_FILE").map(PathBuf::from),
+        }
+    }
+}
+
+/// The environment variables that the program reads.
+const VARIABLES: [&str; 3] = ["COUNTERSIGN_CONFIG", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_MASTER_KEY_FILE"];
+
+/// The longest path of a Unix socket on Linux (`sun_path` without its closing NUL).
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Reads and checks a file, with the surroundings of this process.
+///
+/// # Errors
+///
+/// The file cannot be read, is not TOML, or says something that cannot be used.
+pub fn read(path: &Path) -> Result<Checked, BadConfig> {
+    let name = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "write one with: countersign init".to_owned(),
+            _ => "the file must be readable, and text in UTF-8".to_owned(),
+        };
+        let finding = Finding::error(None, format!("the configuration cannot be read: {error}")).help(help);
+        BadConfig(Findings { name: name.clone(), source: String::new(), findings: vec![finding] })
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut checked = check(&name, &text, &Surroundings::of_file(path))?;
+    let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    checked.warnings.findings.extend(unknown_variables(names.iter().map(String::as_str)));
+    Ok(checked)
+}
+
+/// Checks the text of a file that is called `name`.
+///
+/// # Errors
+///
+/// The text is not TOML, or says something that cannot be used.
+pub fn check(name: &str, text: &str, surroundings: &Surroundings) -> Result<Checked, BadConfig> {
+    let findings = |findings| Findings { name: name.into(), source: text.into(), findings };
+    let file: ConfigFile = toml::from_str(text).map_err(|error| BadConfig(findings(vec![syntax::explain(text, &error)])))?;
+    let mut reading = Reading { text, directory: &surroundings.directory, findings: Vec::new() };
+    let config = reading.config(&file, surroundings);
+    let mut found = findings(reading.findings);
+    found.findings.sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
+    match config {
+        Some(config) if found.errors() == 0 => Ok(Checked { config, warnings: found }),
+        _ => {
+            // What follows from an error is not worth a warning.
+            found.findings.retain(|finding| finding.severity == Severity::Error);
+            Err(BadConfig(found))
+        }
+    }
+}
+
+/// Warns of variables that look like ours and are not: a mistyped name must not be lost without a word.
+pub fn unknown_variables<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Finding> {
+    let mut unknown: Vec<&str> = names.filter(|name| name.starts_with("COUNTERSIGN_") && !VARIABLES.contains(name)).collect();
+    unknown.sort_unstable();
+    let warn = |name: &str| {
+        let finding = Finding::warning(None, format!("the environment variable {name} is not one that is read"));
+        // Without what they all start with, which would make any two of them alike.
+        let rest = |name: &'static str| name.strip_prefix("COUNTERSIGN_").unwrap_or(name);
+        match nearest(name.trim_start_matches("COUNTERSIGN_"), VARIABLES.map(rest)) {
+            Some(near) => finding.help(format!("did you mean COUNTERSIGN_{near}?")),
+            None => finding.help(format!("these are read: {}", VARIABLES.join(", "))),
+        }
+    };
+    unknown.into_iter().map(warn).collect()
+}
+
+/// The state of one check.
+struct Reading<'t> {
+    text: &'t str,
+    directory: &'t Path,
+    findings: Vec<Finding>,
+}
+
+impl Reading<'_> {
+    fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding::error(Some(span), message).help(help));
+    }
+
+    fn warn(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding::warning(Some(span), message).help(help));
+    }
+
+    fn config(&mut self, file: &ConfigFile, surroundings: &Surroundings) -> Option<Config> {
+        let data = self.directory.join(file.data.as_ref().map_or("countersign-data", |data| data.get_ref()));
+        let master_key = self.master_key(file, surroundings, &data);
+        let threads = self.number(file.threads.as_ref(), 1..=256).and_then(|n| NonZeroUsize::new(n as usize)).unwrap_or_else(cores);
+        let listener = self.only_listener(&file.listener);
+        let admin = self.admin(&file.admin, &data, listener.as_ref());
+        let limits = self.limits(&file.limits);
+        let upstreams = self.upstreams(&file.upstream);
+        let tokens = self.tokens(&file.tokens, listener.as_ref());
+        let routes = self.routes(&file.route, &upstreams, &tokens.paths, &file.upstream);
+        let identity_headers = self.identity_headers(&file.identity_headers);
+        let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let log = file.log.format.as_ref().and_then(|format| self.one_of(format, &formats)).unwrap_or_default();
+        let listeners = vec![listener?];
+        Some(Config {
+            listeners,
+            admin: admin?,
+            data,
+            master_key,
+            threads,
+            limits,
+            upstreams,
+            routes: routes?,
+            tokens,
+            identity_headers,
+            log,
+        })
+    }
+
+    fn master_key(&mut self, file: &ConfigFile, surroundings: &Surroundings, data: &Path) -> MasterKeySource {
+        let mut sources = Vec::new();
+        if let Some(path) = &file.master_key_file {
+            sources.push(("master_key_file", MasterKeySource::File(self.directory.join(path.get_ref()))));
+        }
+        if let Some(path) = &surroundings.master_key_file {
+            sources.push(("COUNTERSIGN_MASTER_KEY_FILE", MasterKeySource::File(path.clone())));
+        }
+        if surroundings.master_key {
+            sources.push(("COUNTERSIGN_MASTER_KEY", MasterKeySource::Environment));
+        }
+        if sources.len() > 1 {
+            let names: Vec<_> = sources.iter().map(|(name, _)| *name).collect();
+            let finding = Finding::error(
+                file.master_key_file.as_ref().map(Spanned::span),
+                format!("the master key is given more than once: by {}", names.join(" and by ")),
+            );
+            self.findings.push(finding.help("keep one of them: with the wrong key no stored secret can be read"));
+        }
+        sources.into_iter().next().map_or_else(|| MasterKeySource::Generated(data.join("master.key")), |(_, source)| source)
+    }
+
+    fn only_listener(&mut self, tables: &[Spanned<ListenerTable>]) -> Option<Listener> {
+        let listeners: Vec<_> = tables.iter().map(|table| self.listener(table.get_ref())).collect();
+        if let Some(second) = tables.get(1) {
+            self.error(
+                second.span(),
+                "there is more than one [[listener]]",
+                "this version takes one: put the addresses behind one listener",
+            );
+        } else if tables.is_empty() {
+            let finding = Finding::error(None, "there is no [[listener]]");
+            self.findings.push(finding.help("add:\n\n    [[listener]]\n    address = \"127.0.0.1:8080\"\n"));
+        }
+        listeners.into_iter().next().flatten()
+    }
+
+    fn listener(&mut self, table: &ListenerTable) -> Option<Listener> {
+        let schemes = [("http", Scheme::Http), ("https", Scheme::Https)];
+        let public_scheme = table.public_scheme.as_ref().map_or(Some(Scheme::Http), |scheme| self.one_of(scheme, &schemes));
+        let families = [
+            ("connection", ClientAddressFrom::Connection),
+            ("x-forwarded-for", ClientAddressFrom::XForwardedFor),
+            ("forwarded", ClientAddressFrom::Forwarded),
+        ];
+        let from = table.client_address_from.as_ref();
+        let client_address_from = from.map_or(Some(ClientAddressFrom::Connection), |from| self.one_of(from, &families));
+        let trusted_proxies: Vec<Network> = table.trusted_proxies.iter().filter_map(|proxy| self.trusted_proxy(proxy)).collect();
+        match (client_address_from, table.trusted_proxies.first(), from) {
+            (Some(ClientAddressFrom::Connection), Some(proxy), _) => self.warn(
+                proxy.span(),
+                "trusted_proxies has no effect: client_address_from is \"connection\"",
+                "set client_address_from to the header that the proxies write: \"x-forwarded-for\" or \"forwarded\"",
+            ),
+            (Some(ClientAddressFrom::XForwardedFor | ClientAddressFrom::Forwarded), None, Some(from)) => self.warn(
+                from.span(),
+                "the header is never read: there are no trusted_proxies",
+                "name the addresses of the proxies in front: trusted_proxies = [\"10.0.0.5\"]",
+            ),
+            _ => {}
+        }
+        let address = self.address(&table.address)?;
+        Some(Listener { address, public_scheme: public_scheme?, trusted_proxies, client_address_from: client_address_from? })
+    }
+
+    fn trusted_proxy(&mut self, text: &Spanned<String>) -> Option<Network> {
+        match text.get_ref().parse::<Network>() {
+            Ok(network) if network.length() == 0 => {
+                self.error(
+                    text.span(),
+                    format!("{network} would let every client write its own address"),
+                    "name only the addresses of proxies in front",
+                );
+                None
+            }
+            Ok(network) => Some(network),
+            Err(bad) => {
+                self.error(
+                    text.span(),
+                    bad.to_string(),
+                    "a network is written 10.0.0.0/8 or 2001:db8::/32, a single address without a slash",
+                );
+                None
+            }
+        }
+    }
+
+    fn address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
+        let parsed = text.get_ref().parse().ok();
+        if parsed.is_none() {
+            let help = match text.get_ref().strip_prefix("localhost:") {
+                Some(port) => format!("write an address, not a name: \"127.0.0.1:{port}\""),
+                None => "write an IP address and a port: \"127.0.0.1:8080\", \"0.0.0.0:8080\", \"[::1]:8080\"".into(),
+            };
+            self.error(text.span(), format!("{:?} is not an address to listen on", text.get_ref()), help);
+        }
+        parsed
+    }
+
+    fn admin(&mut self, table: &AdminTable, data: &Path, listener: Option<&Listener>) -> Option<Admin> {
+        let socket = match &table.socket {
+            Some(path) => self.directory.join(path.get_ref()),
+            None => control_socket(data),
+        };
+        if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
+            let message = format!("the path of the local socket is too long: {}", socket.display());
+            let finding = Finding::error(table.socket.as_ref().map(Spanned::span), message);
+            self.findings.push(finding.help(format!("the system allows {LONGEST_SOCKET_PATH} bytes: set admin.socket to a shorter path")));
+        }
+        let address = match &table.address {
+            Some(text) => self.address(text)?,
+            None => SocketAddr::from(([127, 0, 0, 1], 8081)),
+        };
+        let span = table.address.as_ref().map(Spanned::span);
+        if !address.ip().is_loopback() && !table.danger_admin_on_network {
+            self.findings.push(Finding::error(span.clone(), format!("the admin API would be reachable from other machines at {address}")).help(
+                "use a loopback address and reach it through SSH, or add danger_admin_on_network = true below [admin] if a network of your own protects it",
+            ));
+        }
+        if let Some(listener) = listener
+            && address.port() != 0
+            && address.port() == listener.address.port()
+            && (address.ip() == listener.address.ip() || address.ip().is_unspecified() || listener.address.ip().is_unspecified())
+        {
+            let finding =
+                Finding::error(span, format!("the admin API and the listener want the same port: {address} and {}", listener.address));
+            self.findings.push(finding.help("give the admin API a port of its own: it does not exist on the public listener"));
+        }
+        Some(Admin { address, socket })
+    }
+
+    fn limits(&mut self, table: &LimitsTable) -> Limits {
+        let usual = Limits::default();
+        let limits = Limits {
+            head_bytes: self.count(table.head_bytes.as_ref(), 1024..=262_144, usual.head_bytes),
+            headers: self.count(table.headers.as_ref(), 10..=1000, usual.headers),
+            head_time: self.seconds(table.head_seconds.as_ref(), 1..=300, usual.head_time),
+            idle_time: self.seconds(table.idle_seconds.as_ref(), 1..=3600, usual.idle_time),
+            body_idle_time: self.seconds(table.body_idle_seconds.as_ref(), 1..=3600, usual.body_idle_time),
+            signed_body_bytes: self.bytes(table.signed_body_bytes.as_ref(), 0..=1 << 30, usual.signed_body_bytes),
+            body_budget_bytes: self.bytes(table.body_budget_bytes.as_ref(), 1 << 20..=1 << 40, usual.body_budget_bytes),
+            spool_bytes: self.bytes(table.spool_bytes.as_ref(), 0..=1 << 40, usual.spool_bytes),
+            spool_total_bytes: self.bytes(table.spool_total_bytes.as_ref(), 0..=1 << 50, usual.spool_total_bytes),
+            connections: self.count(table.connections.as_ref(), 1..=1_000_000, usual.connections),
+            nonces_per_key: self.count(table.nonces_per_key.as_ref(), 100..=100_000_000, usual.nonces_per_key),
+            drain_time: self.seconds(table.drain_seconds.as_ref(), 0..=3600, usual.drain_time),
+            hashing_threads: self
+                .number(table.hashing_threads.as_ref(), 1..=256)
+                .and_then(|n| NonZeroUsize::new(n as usize))
+                .unwrap_or(usual.hashing_threads),
+            hashing_queue: self.count(table.hashing_queue.as_ref(), 0..=100_000, usual.hashing_queue),
+        };
+        let pairs = [
+            (
+                "signed_body_bytes",
+                &table.signed_body_bytes,
+                limits.signed_body_bytes,
+                "body_budget_bytes",
+                &table.body_budget_bytes,
+                limits.body_budget_bytes,
+            ),
+            (
+                "spool_bytes",
+                &table.spool_bytes,
+                limits.spool_bytes,
+                "spool_total_bytes",
+                &table.spool_total_bytes,
+                limits.spool_total_bytes,
+            ),
+        ];
+        for (one, one_at, one_bytes, all, all_at, all_bytes) in pairs {
+            if let Some(at) = one_at.as_ref().or(all_at.as_ref())
+                && one_bytes > all_bytes
+            {
+                let help = format!("raise {all}, which holds for all requests together, or lower {one}, which holds for each");
+                self.error(at.span(), format!("{one} ({one_bytes}) is more than {all} ({all_bytes})"), help);
+            }
+        }
+        limits
+    }
+
+    fn upstreams(&mut self, tables: &BTreeMap<Spanned<String>, Spanned<UpstreamTable>>) -> BTreeMap<UpstreamName, Upstream> {
+        let mut upstreams = BTreeMap::new();
+        for (name, table) in tables {
+            let named = name.get_ref().parse::<UpstreamName>();
+            if let Err(bad) = &named {
+                self.error(name.span(), bad.to_string(), "write [upstream.orders]");
+            }
+            let upstream = self.upstream(table.get_ref());
+            if let (Ok(name), Some(upstream)) = (named, upstream) {
+                upstreams.insert(name, upstream);
+            }
+        }
+        upstreams
+    }
+
+    fn upstream(&mut self, table: &UpstreamTable) -> Option<Upstream> {
+        let authority = self.upstream_authority(&table.url);
+        let usual = Upstream::at(Authority::from_static("usual.invalid:80"));
+        let connect_time = self.seconds(table.connect_seconds.as_ref(), 1..=60, usual.connect_time);
+        let response_time = self.seconds(table.response_seconds.as_ref(), 1..=3600, usual.response_time);
+        let idle_time = self.seconds(table.idle_seconds.as_ref(), 0..=3600, usual.idle_time);
+        let idle_connections = self.count(table.idle_connections.as_ref(), 0..=10_000, usual.idle_connections);
+        Some(Upstream { authority: authority?, connect_time, response_time, idle_time, idle_connections })
+    }
+
+    fn upstream_authority(&mut self, url: &Spanned<String>) -> Option<Authority> {
+        match read_upstream(url.get_ref()) {
+            Ok(authority) => Some(authority),
+            Err(BadUpstream { message, help, secret }) => {
+                let finding = Finding::error(Some(url.span()), message).help(help);
+                self.findings.push(if secret { finding.hiding(url.span()) } else { finding });
+                None
+            }
+        }
+    }
+
+    fn tokens(&mut self, table: &TokensTable, listener: Option<&Listener>) -> Tokens {
+        let issuer = match &table.issuer {
+            Some(text) => self.issuer(text),
+            None => listener.map(|listener| self.derived_issuer(listener)),
+        };
+        let usual = Tokens::for_issuer(issuer.unwrap_or_default());
+        let audience = match &table.audience {
+            Some(text) if text.get_ref().is_empty() || text.get_ref().len() > 255 || text.get_ref().chars().any(char::is_control) => {
+                self.error(text.span(), "an audience has 1 to 255 characters", "leave it out to use the issuer");
+                usual.audience
+            }
+            Some(text) => text.get_ref().clone(),
+            None => usual.audience,
+        };
+        let refresh_idle_time = self.seconds(table.refresh_idle_seconds.as_ref(), 60..=31_536_000, usual.refresh_idle_time);
+        let session_time = self.seconds(table.session_seconds.as_ref(), 60..=31_536_000, usual.session_time.max(refresh_idle_time));
+        if let Some(session) = &table.session_seconds
+            && table.refresh_idle_seconds.is_some()
+            && session_time < refresh_idle_time
+        {
+            let help = "a session cannot outlive session_seconds: lower refresh_idle_seconds or raise session_seconds";
+            self.error(session.span(), "session_seconds is less than refresh_idle_seconds", help);
+        }
+        Tokens {
+            issuer: usual.issuer,
+            audience,
+            access_time: self.seconds(table.access_seconds.as_ref(), 60..=3600, usual.access_time),
+            refresh_idle_time: refresh_idle_time.min(session_time),
+            session_time,
+            grace_time: self.seconds(table.grace_seconds.as_ref(), 0..=60, usual.grace_time),
+            paths: self.token_paths(table),
+        }
+    }
+
+    fn issuer(&mut self, text: &Spanned<String>) -> Option<String> {
+        let good = text.get_ref().parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
+                && uri.query().is_none()
+        });
+        if !good || text.get_ref().ends_with('/') || text.get_ref().contains('#') {
+            let help = "write the URL under which clients reach the gateway, without a slash at the end: \"https://api.example.com\"";
+            self.error(text.span(), format!("{:?} is not an issuer", text.get_ref()), help);
+            return None;
+        }
+        Some(text.get_ref().clone())
+    }
+
+    fn derived_issuer(&mut self, listener: &Listener) -> String {
+        let scheme = match listener.public_scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let issuer = format!("{scheme}://{}", listener.address);
+        if !listener.address.ip().is_loopback() {
+            let finding = Finding::warning(None, format!("tokens.issuer is not set; access tokens will say {issuer}"));
+            self.findings.push(finding.help(
+                "set issuer below [tokens] to the URL under which clients reach the gateway: changing it later ends all access tokens",
+            ));
+        }
+        issuer
+    }
+
+    fn token_paths(&mut self, table: &TokensTable) -> TokenPaths {
+        let usual = TokenPaths::default();
+        let mut taken: Vec<String> = Vec::new();
+        let mut path = |reading: &mut Self, written: &Option<Spanned<PathOrOff>>, usual: Option<String>| {
+            let path = match written.as_ref().map(|w| (w.span(), w.get_ref())) {
+                None => usual,
+                Some((_, PathOrOff::Off(false))) => None,
+                Some((span, PathOrOff::Off(true))) => {
+                    reading.error(
+                        span,
+                        "true is not a path",
+                        "leave the setting out for the usual path, or write false to switch the endpoint off",
+                    );
+                    None
+                }
+                Some((span, PathOrOff::Path(path))) => {
+                    if !is_plain_path(path) {
+                        reading.error(
+                            span,
+                            format!("{path:?} is not the path of an endpoint"),
+                            "write one fixed path without a slash at the end: \"/token\"",
+                        );
+                    }
+                    Some(path.clone())
+                }
+            };
+            if let (Some(path), Some(written)) = (&path, written)
+                && taken.contains(&path.to_ascii_lowercase())
+            {
+                reading.error(written.span(), format!("two endpoints want {path}"), "give each a path of its own");
+            }
+            taken.extend(path.as_ref().map(|path| path.to_ascii_lowercase()));
+            path
+        };
+        // Those that were not moved first, so that a clash is reported where something was written.
+        let mut settings = [
+            (&table.token_path, usual.token, None),
+            (&table.refresh_path, usual.refresh, None),
+            (&table.revoke_path, usual.revoke, None),
+            (&table.introspect_path, usual.introspect, None),
+            (&table.logout_path, usual.logout, None),
+            (&table.jwks_path, usual.jwks, None),
+            (&table.metadata_path, usual.metadata, None),
+        ];
+        for moved in [false, true] {
+            for (written, usual, result) in settings.iter_mut().filter(|(written, ..)| written.is_some() == moved) {
+                *result = path(self, written, usual.take());
+            }
+        }
+        let [(.., token), (.., refresh), (.., revoke), (.., introspect), (.., logout), (.., jwks), (.., metadata)] = settings;
+        TokenPaths { token, refresh, revoke, introspect, logout, jwks, metadata }
+    }
+
+    fn identity_headers(&mut self, table: &IdentityHeadersTable) -> IdentityHeaders {
+        let usual = IdentityHeaders::default();
+        let headers = IdentityHeaders {
+            consumer_id: self.identity_header(table.consumer_id.as_ref(), usual.consumer_id),
+            consumer_username: self.identity_header(table.consumer_username.as_ref(), usual.consumer_username),
+            credential_identifier: self.identity_header(table.credential_identifier.as_ref(), usual.credential_identifier),
+            consumer_scopes: self.identity_header(table.consumer_scopes.as_ref(), usual.consumer_scopes),
+        };
+        let written = [&table.consumer_id, &table.consumer_username, &table.credential_identifier, &table.consumer_scopes];
+        let names = [&headers.consumer_id, &headers.consumer_username, &headers.credential_identifier, &headers.consumer_scopes];
+        for (i, (written, name)) in written.iter().zip(names).enumerate() {
+            if let Some(written) = written
+                && names.iter().enumerate().any(|(j, other)| i != j && alike(name, other))
+            {
+                self.error(
+                    written.span(),
+                    format!("two identity headers are called {}", written.get_ref()),
+                    "give each a name of its own; - and _ do not tell names apart",
+                );
+            }
+        }
+        headers
+    }
+
+    fn identity_header(&mut self, written: Option<&Spanned<String>>, usual: HeaderName) -> HeaderName {
+        let Some(text) = written else { return usual };
+        match text.get_ref().parse::<HeaderName>() {
+            Ok(name) if name.as_str().starts_with("x-") && !name.as_str().starts_with("x-forwarded-") => name,
+            _ => {
+                let help = "write a name that starts with X- and stands for nothing else: it is stripped from every request";
+                self.error(text.span(), format!("{:?} cannot be an identity header", text.get_ref()), help);
+                usual
+            }
+        }
+    }
+
+    fn one_of<T: Copy>(&mut self, text: &Spanned<String>, words: &[(&str, T)]) -> Option<T> {
+        let found = words.iter().find(|(word, _)| word == text.get_ref()).map(|(_, value)| *value);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.error(text.span(), format!("{:?} is not known here", text.get_ref()), did_you_mean(text.get_ref(), &known));
+        }
+        found
+    }
+
+    fn number(&mut self, number: Option<&Spanned<i64>>, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let number = number?;
+        if range.contains(number.get_ref()) {
+            return Some(*number.get_ref());
+        }
+        let help = format!("write a number from {} to {}", range.start(), range.end());
+        self.error(number.span(), format!("{} is out of range", number.get_ref()), help);
+        None
+    }
+
+    fn count(&mut self, number: Option<&Spanned<i64>>, range: std::ops::RangeInclusive<i64>, usual: usize) -> usize {
+        self.number(number, range).and_then(|n| n.try_into().ok()).unwrap_or(usual)
+    }
+
+    fn bytes(&mut self, number: Option<&Spanned<i64>>, range: std::ops::RangeInclusive<i64>, usual: u64) -> u64 {
+        self.number(number, range).and_then(|n| n.try_into().ok()).unwrap_or(usual)
+    }
+
+    fn seconds(&mut self, number: Option<&Spanned<i64>>, range: std::ops::RangeInclusive<i64>, usual: Duration) -> Duration {
+        self.number(number, range).and_then(|n| n.try_into().ok()).map_or(usual, Duration::from_secs)
+    }
+}
+
+/// Where the local socket of a data directory is when nothing else is said.
+pub fn control_socket(data: &Path) -> PathBuf {
+    data.join("control").join("countersign.sock")
+}
+
+/// Why an URL is not that of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}: {help}")]
+pub struct BadUpstream {
+    message: String,
+    help: String,
+    /// Whether the URL may hold a password.
+    secret: bool,
+}
+
+/// Reads `http://host:port`; the port is 80 when absent.
+///
+/// # Errors
+///
+/// It is anything else.
+pub fn read_upstream(url: &str) -> Result<Authority, BadUpstream> {
+    let bad = |message: String, help: &str| BadUpstream { message, help: help.into(), secret: false };
+    if url.contains('@') {
+        return Err(BadUpstream {
+            message: "the URL of an upstream has no user and password".into(),
+            help: "write http://host:port".into(),
+            secret: true,
+        });
+    }
+    if url.starts_with("https://") {
+        return Err(bad(
+            format!("{url} cannot be reached: upstreams are plain http for now"),
+            "write http://host:port; https to upstreams comes with a later version",
+        ));
+    }
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Err(bad(format!("{url:?} is not the URL of an upstream"), "write http://host:port"));
+    };
+    if let Some((authority, path)) = rest.split_once(['/', '?', '#'])
+        && !(path.is_empty() && rest.len() == authority.len() + 1 && rest.ends_with('/'))
+    {
+        return Err(bad(
+            format!("{url:?} has a path: an upstream is a host and a port"),
+            "write http://host:port; requests keep the path that they came with",
+        ));
+    }
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    let authority = host.parse::<Authority>().ok().filter(|authority| !authority.host().is_empty() && !host.ends_with(':'));
+    let with_port = authority.and_then(|authority| match authority.port() {
+        Some(_) => authority.port_u16().filter(|port| *port != 0).map(|_| authority),
+        None => format!("{authority}:80").parse().ok(),
+    });
+    with_port.ok_or_else(|| bad(format!("{url:?} is not the URL of an upstream"), "write http://host:port"))
+}
+
+/// The known word that was probably meant, or all of them.
+fn did_you_mean(written: &str, known: &[&str]) -> String {
+    match nearest(written, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("write one of: {}", known.join(", ")),
+    }
+}
+
+/// One path and no pattern: no wildcard, no slash at the end, nothing that a request's path cannot hold.
+fn is_plain_path(path: &str) -> bool {
+    let pattern = path.parse::<countersign_core::path_pattern::PathPattern>();
+    pattern.is_ok_and(|pattern| pattern.is_fixed()) && !path.ends_with('/') && !path.contains('%')
+}
+
+/// Whether an upstream might take one header for the other.
+fn alike(a: &HeaderName, b: &HeaderName) -> bool {
+    let fold = |name: &HeaderName| name.as_str().replace(['_', '.'], "-");
+    fold(a) == fold(b)
+}
+
+#[cfg(test)]
+mod tests;
