@@ -40,13 +40,14 @@ fn script(most: usize) -> impl Strategy<Value = Script> {
         1 => proptest::collection::vec(any::<u8>(), 0..8),
     ];
     let cuts = proptest::collection::vec(any::<proptest::sample::Index>(), 0..6);
-    (proptest::collection::vec(word, 0..8), cuts, any::<bool>(), any::<bool>()).prop_map(move |(words, cuts, late, stalls)| {
+    let manners = (any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2), any::<bool>());
+    (proptest::collection::vec(word, 0..8), cuts, manners).prop_map(move |(words, cuts, (late, stalls, early, grants))| {
         let all = words.concat();
         let mut cuts = cuts.iter().map(|cut| cut.index(all.len() + 1)).collect::<Vec<_>>();
         cuts.extend([0, all.len()]);
         cuts.sort_unstable();
         let pieces = cuts.windows(2).flat_map(|pair| all[pair[0]..pair[1]].chunks(most).map(<[u8]>::to_vec)).collect();
-        Script { pieces, late, stalls }
+        Script { pieces, late, stalls, early, grants }
     })
 }
 
