@@ -10,7 +10,11 @@
 //! `Answer` tells the gate that the answer is complete; the flush behind it tells that it is written, and then hyper is between
 //! exchanges or closing.
 
+#[cfg(test)]
+mod agreement;
 mod closing;
+#[cfg(test)]
+mod rig;
 mod state;
 #[cfg(test)]
 mod tests;
