@@ -15,13 +15,12 @@ use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
 use crate::authenticate::{self, Passed};
-use crate::body::{AnswerBody, ForwardBody, next_data};
+use crate::body::{AnswerBody, ForwardBody, RequestBody};
 use crate::connection::Open;
 use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
@@ -53,7 +52,7 @@ const FORWARDED: [HeaderName; 13] = [
 ];
 
 /// The largest body of a request that the control side answers.
-const CONTROL_BODY: usize = 64 * 1024;
+const CONTROL_BODY: u64 = 64 * 1024;
 
 /// Answers one request of a connection.
 pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -100,18 +99,15 @@ async fn answer(
     let Action::Forward { rule, upstream } = &route.action else { return Err(Code::NoRoute.into()) };
     let Some(upstream) = worker.upstreams.get(upstream.as_str()) else { return Err(Code::Internal.into()) };
 
-    if route.body_limit.is_some_and(|limit| body.size_hint().lower() > limit) {
-        return Err(Code::BodyTooLarge.into());
-    }
-
     manners.challenges = Challenges::of(rule);
+    let body = RequestBody::new(body, route.body_limit.unwrap_or(u64::MAX))?;
     let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
     count_uses(worker, &snapshot, &permit);
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
     let progress = Progress::begin();
-    let request = Request::from_parts(head, ForwardBody::new(body, route.body_limit, progress.clone()));
+    let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
 }
 
@@ -233,15 +229,13 @@ async fn ask_control(
     worker: &Worker,
     view: &RequestView<'_>,
     head: &Parts,
-    mut body: Incoming,
+    body: Incoming,
     id: &RequestId,
 ) -> Result<Response<AnswerBody>, Refusal> {
+    let mut body = RequestBody::new(body, CONTROL_BODY)?;
     let mut whole = Vec::new();
-    while let Some(data) = next_data(&mut body).await {
+    while let Some(data) = body.next().await {
         whole.extend_from_slice(&data?);
-        if whole.len() > CONTROL_BODY {
-            return Err(Code::BodyTooLarge.into());
-        }
     }
     let mut request = Request::new(Bytes::from(whole));
     *request.method_mut() = view.method().clone();
