@@ -80,10 +80,14 @@ class Proxy:
             if self.process.poll() is not None:
                 break
             with socket.socket() as probe:
-                if probe.connect_ex(LISTEN) == 0:
+                if probe.connect_ex(LISTEN) == 0 and self.is_ready():
                     return
             time.sleep(0.05)
         raise RuntimeError(f"{self.name} does not listen; see {self.log.name}")
+
+    def is_ready(self):
+        """Whether it does all it should, once it listens."""
+        return True
 
     def processes(self):
         """The process and its descendants."""
@@ -249,6 +253,9 @@ require = "from({self.networks})"
 upstream = "api"
 """)
         return [countersign(), "serve", "--config", str(config)]
+
+    def is_ready(self):
+        return (self.data / "run.json").exists()
 
     def prepare(self, with_networks):
         """Adds a user, partners and allow-lists, once; later runs start from a copy."""

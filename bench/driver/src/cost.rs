@@ -23,11 +23,7 @@ impl Cpu {
         let ticks: Vec<u64> = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
         // user, nice, system, (idle, iowait), irq, softirq, steal
         let busy: u64 = ticks.iter().take(8).enumerate().filter(|(place, _)| !matches!(place, 3 | 4)).map(|(_, ticks)| ticks).sum();
-        Self {
-            tested: processes.iter().map(|process| run_time(&process.to_string())).sum(),
-            own: run_time("self"),
-            machine: busy * TICK,
-        }
+        Self { tested: processes.iter().map(|process| run_time(&process.to_string())).sum(), own: run_time("self"), machine: busy * TICK }
     }
 }
 
