@@ -25,8 +25,8 @@ def request(method="GET", target=TARGET, headers=(), body=b""):
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
-def plain():
-    return [request()]
+def plain(target=TARGET):
+    return [request(target=target)]
 
 
 def post10k():
@@ -65,14 +65,15 @@ def native(keys, count):
 HOME_MADE_KEYS = {f"key{i:03d}": hashlib.sha256(f"hk{i}".encode()).digest() for i in range(100)}
 
 
-def home_made(count=10_000):
+def home_made(count=10_000, forged=False):
     """Requests with an HMAC that a proxy's configuration language can check: no body, no replay."""
     now = int(time.time())
     made = []
     for i in range(count):
         key_id, target, nonce = f"key{i % 100:03d}", f"/signed/items/{i}?x=1", f"{i:032x}"
         text = f"GET\n{target}\n{now}\n{nonce}\n{key_id}"
-        mac = base64.b64encode(hmac.new(HOME_MADE_KEYS[key_id], text.encode(), hashlib.sha256).digest()).decode()
+        key = HOME_MADE_KEYS[key_id] + (b"x" if forged else b"")
+        mac = base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
         made.append(request(target=target, headers=[("X-Key", key_id), ("X-Date", now), ("X-Nonce", nonce), ("X-Signature", mac)]))
     return made
 

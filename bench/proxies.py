@@ -134,7 +134,7 @@ upstream = "api"
         shutil.rmtree(self.template, ignore_errors=True)
         running = subprocess.Popen(self._command(self.template), stderr=open(f"{RUN}/setup.log", "wb"))
         try:
-            wait_for_port(LISTEN, running)
+            wait_until(lambda: os.path.exists(os.path.join(self.template, "run.json")), running)
             post = lambda path, body: self._local("POST", path, body)
             post("/admin/v1/users", {"username": "bench", "password": "bench password of some length"})
             client = post("/admin/v1/clients", {"name": "bench"})["id"]
@@ -171,16 +171,18 @@ upstream = "api"
         return self._command(data)
 
 
-def wait_for_port(address, process, seconds=20):
+def wait_until(is_so, process, seconds=20):
     end = time.time() + seconds
     while time.time() < end:
         if process.poll() is not None:
-            raise RuntimeError("the proxy ended instead of starting")
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            try:
-                probe.connect(address)
-                return
-            except OSError:
-                time.sleep(0.05)
-    raise RuntimeError("the proxy does not listen")
+            raise RuntimeError("the proxy ended instead of starting: see the logs in " + RUN)
+        if is_so():
+            return
+        time.sleep(0.02)
+    raise RuntimeError("the proxy is not ready: see the logs in " + RUN)
+
+
+def listens(address):
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(address) == 0

@@ -14,7 +14,8 @@ import proxies
 DRIVER = os.environ.get("BENCH_DRIVER", os.path.join(proxies.HOME, "target/release/bench-driver"))
 SIGNED = 450_000
 # scenario: what the proxy is configured for, and the status that every answer must have
-SCENARIOS = {"pass": ("pass", "200"), "post10k": ("pass", "200"), "es256_same": ("token", "200"), "signed": ("signed", "200"), "deny401": ("token", "401")}
+SCENARIOS = {"pass": ("pass", "200"), "post10k": ("pass", "200"), "es256_same": ("token", "200"), "signed": ("signed", "200"),
+             "deny_nothing": ("token", "401"), "deny_signature": ("signed", "401"), "deny_token": ("token", "401")}
 
 
 def requests_for(scenario, name, ours):
@@ -24,11 +25,15 @@ def requests_for(scenario, name, ours):
         made = gen.plain()
     elif scenario == "post10k":
         made = gen.post10k()
+    elif scenario == "deny_nothing":
+        made = gen.plain("/token-only/items/123?x=1")
+    elif scenario == "deny_signature":
+        made = gen.native([(key_id, secret + "x") for key_id, secret in ours.keys], 1000) if name == "ours" else gen.home_made(1000, forged=True)
     elif scenario == "signed":
         made = gen.native(ours.keys, SIGNED) if name == "ours" else gen.home_made()
     elif name == "ours":
         made = gen.bearer(ours.token if scenario == "es256_same" else gen.flipped(ours.token))
-    elif scenario == "deny401":
+    elif scenario == "deny_token":
         made = gen.bearer(gen.flipped(gen.hs256_token()))
     else:
         return None
@@ -47,7 +52,7 @@ def measure(command, requests, once, arguments):
     log = open(os.path.join(proxies.RUN, "proxy.log"), "wb")
     process = subprocess.Popen(["taskset", "-c", "0"] + command, stdout=log, stderr=log)
     try:
-        proxies.wait_for_port(proxies.LISTEN, process)
+        proxies.wait_until(lambda: proxies.listens(proxies.LISTEN), process)
         time.sleep(0.3)
         driver = ["taskset", "-c", "1", DRIVER, "--target", "%s:%d" % proxies.LISTEN, "--upstream", "%s:%d" % proxies.UPSTREAM,
                   "--requests", requests, "--pid", ",".join(map(str, children(process.pid))), "--connections", str(arguments.connections),
