@@ -10,12 +10,9 @@
 //! `Answer` tells the gate that the answer is complete; the flush behind it tells that it is written, and then hyper is between
 //! exchanges or closing.
 
-<<<<<<< HEAD
 #[cfg(test)]
 mod agreement;
-=======
 mod chunks;
->>>>>>> wt-a
 mod closing;
 #[cfg(test)]
 mod rig;
