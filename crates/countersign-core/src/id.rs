@@ -20,16 +20,19 @@ pub struct BadId {
 /// Lower-case letters and digits without those that are mistaken for each other (no `i l o u`).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// 80 random bits as 16 characters after `prefix`.
+/// 80 random bits as 16 characters after `prefix`, which is three characters long.
 fn make(prefix: &str, fresh: Fresh<10>) -> Arc<str> {
     let bits = fresh.take().into_iter().fold(0u128, |bits, byte| bits << 8 | u128::from(byte));
-    let mut text = String::with_capacity(prefix.len() + 16);
-    text.push_str(prefix);
-    for position in (0..16u32).rev() {
-        let index = (bits >> (position * 5)) & 31;
-        text.push(ALPHABET.get(index as usize).copied().map_or('0', char::from));
+    // On the stack, because every request gets one.
+    let mut text = [b'0'; 19];
+    for (to, from) in text.iter_mut().zip(prefix.bytes()) {
+        *to = from;
     }
-    text.into()
+    for (position, to) in (0..16u32).rev().zip(text.iter_mut().skip(prefix.len())) {
+        let index = (bits >> (position * 5)) & 31;
+        *to = ALPHABET.get(index as usize).copied().unwrap_or(b'0');
+    }
+    std::str::from_utf8(&text).unwrap_or(prefix).into()
 }
 
 fn bad(what: &'static str, text: &str) -> BadId {

@@ -58,8 +58,31 @@ impl<'a> Problem<'a> {
 
     /// The problem as JSON.
     pub fn to_json(&self) -> Bytes {
+        if self.detail.is_none() && self.errors.is_empty() {
+            return self.plain().into();
+        }
         // Text and numbers only: serializing cannot fail.
         serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+impl Problem<'_> {
+    /// The same text without a serializer, for what is refused by the thousand. Nothing in it needs escaping: it comes from
+    /// the table of codes, and a request id is letters and digits.
+    fn plain(&self) -> String {
+        let mut text = String::with_capacity(384);
+        for (key, value) in [("{\"type\":\"", self.kind.as_str()), ("\",\"title\":\"", self.title)] {
+            text.push_str(key);
+            text.push_str(value);
+        }
+        text.push_str("\",\"status\":");
+        text.push_str(&self.status.to_string());
+        for (key, value) in [(",\"code\":\"", self.code), ("\",\"fix\":\"", self.fix), ("\",\"request_id\":\"", self.request_id)] {
+            text.push_str(key);
+            text.push_str(value);
+        }
+        text.push_str("\"}");
+        text
     }
 }
 
@@ -135,6 +158,15 @@ mod tests {
         let response = render_fields(&Code::InvalidBody.into(), &request(), &[FieldError::of("a/b~c", "is odd"), FieldError::of("", "no")]);
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(body["errors"], serde_json::json!([{"pointer": "#/a~1b~0c", "detail": "is odd"}, {"pointer": "#", "detail": "no"}]));
+    }
+
+    #[test]
+    fn the_short_way_writes_what_the_serializer_writes() {
+        for code in Code::ALL {
+            let (refusal, request) = ((*code).into(), request());
+            let problem = Problem::of(&refusal, &request, &[]);
+            assert_eq!(problem.plain(), serde_json::to_string(&problem).unwrap());
+        }
     }
 
     #[test]
