@@ -108,6 +108,7 @@ struct Outgoing<'u> {
 /// Sends a request that may pass, and relays the answer.
 async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
     let Outgoing { upstream, request, progress, compared, upgrade } = outgoing;
+    open.watch(&progress);
     let answered = upstream.send(request, &progress).await;
     if let Some(compared) = compared {
         // The upstream may answer before it has the whole body: its answer waits until the body is known to be the one
