@@ -154,7 +154,7 @@ fn links_between_pages_lead_somewhere() {
 }
 
 /// Compares a printed page with the file, or writes the file when `UPDATE` is set.
-fn assert_printed(path: &str, page: &str) {
+pub fn assert_printed(path: &str, page: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -164,7 +164,7 @@ fn assert_printed(path: &str, page: &str) {
     assert!(there == page, "{path} is not fresh; print it with: UPDATE=1 cargo nextest run -p countersign-e2e tidy");
 }
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
