@@ -134,21 +134,21 @@ async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Out
     let mut response = answered?;
     match (response.status(), upgrade) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => {
-            let sessions = permit.identities().filter_map(|identity| identity.session.clone()).collect();
-            let lease = tunnel::Lease { expires: permit.expires(), sessions };
             let (worker, stage) = (Rc::clone(worker), open.stage.clone());
             let theirs = hyper::upgrade::on(&mut response);
             tokio::task::spawn_local(async move {
                 if let (Ok(client), Ok(upstream)) = tokio::join!(upgrade, theirs) {
-                    tunnel::run(worker, client, upstream, lease, stage).await;
+                    tunnel::run(worker, client, upstream, permit, stage).await;
                 }
             });
             strip_connection(response.headers_mut(), true)?;
+            return Ok(response.map(AnswerBody::Upstream));
         }
         // An upgrade that nobody asked for.
         (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
         _ => strip_connection(response.headers_mut(), false)?,
     }
+    open.streams_under(permit);
     Ok(response.map(AnswerBody::Upstream))
 }
 
