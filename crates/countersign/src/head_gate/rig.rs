@@ -219,8 +219,8 @@ impl Expected {
             let mut words = text.split(' ');
             let (method, target) = (words.next().unwrap(), words.next().unwrap());
             let target = match target.split_once("://") {
-                Some((_, rest)) => &rest[rest.find('/').unwrap()..],
-                None => target,
+                Some((_, rest)) if !target.starts_with('/') => &rest[rest.find('/').unwrap()..],
+                _ => target,
             };
             bytes = &bytes[head.length..];
             let whole = match head.body {
