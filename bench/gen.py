@@ -1,88 +1,95 @@
-"""Makes the request files: records of a 32-bit little-endian length and a raw HTTP/1.1 request. Standard library only."""
+"""The requests that the driver sends, as files of records: a length (32 bits, little-endian) and so many bytes of HTTP/1.1.
+
+Signed requests carry a time and are taken once, so they are made just before the run that sends them."""
 import base64
 import hashlib
 import hmac
-import json
-import os
+import itertools
+import random
 import struct
 import time
 
 HOST = "api.test"
-TARGET = "/open/items/123?x=1"
+
+
+def request(path, headers=(), method="GET", body=b""):
+    """One request, with the headers that any client sends."""
+    head = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", "User-Agent: bench-driver/1.0", "Accept: */*"]
+    head += [f"{name}: {value}" for name, value in headers]
+    if body:
+        head += ["Content-Type: application/octet-stream", f"Content-Length: {len(body)}"]
+    return ("\r\n".join(head) + "\r\n\r\n").encode() + body
 
 
 def write(path, requests):
-    with open(path, "wb") as out:
-        for request in requests:
-            out.write(struct.pack("<I", len(request)) + request)
+    """Writes a file of requests."""
+    with open(path, "wb") as file:
+        for one in requests:
+            file.write(struct.pack("<I", len(one)) + one)
 
 
-def request(method="GET", target=TARGET, headers=(), body=b""):
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {HOST}", "User-Agent: bench/1.0", "Accept: */*"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    if body:
-        lines += ["Content-Type: application/octet-stream", f"Content-Length: {len(body)}"]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+def bearer(token):
+    """The header that carries an access token."""
+    return [("Authorization", f"Bearer {token}")]
 
 
-def plain():
-    return [request()]
-
-
-def post10k():
-    return [request("POST", body=bytes(97 + i % 26 for i in range(10240)))]
-
-
-def bearer(token, target="/token-only/items/123?x=1"):
-    return [request(target=target, headers=[("Authorization", f"Bearer {token}")])]
-
-
-def flipped(token):
-    """The token with one character of its signature changed."""
+def forged(token):
+    """The same token with one character of its signature changed."""
     head, payload, signature = token.split(".")
-    other = "A" if signature[4] != "A" else "B"
-    return f"{head}.{payload}.{signature[:4]}{other}{signature[5:]}"
+    other = "A" if signature[10] != "A" else "B"
+    return f"{head}.{payload}.{signature[:10]}{other}{signature[11:]}"
 
 
-NO_BODY = hashlib.sha256(b"").hexdigest()
+def foreign(token):
+    """A token of the same claims whose header names another algorithm, as a token from elsewhere does."""
+    _, payload, signature = token.split(".")
+    header = base64.urlsafe_b64encode(b'{"typ":"JWT","alg":"HS256","kid":"somebody-elses-key"}').decode().rstrip("=")
+    return f"{header}.{payload}.{signature}"
 
 
-def native(keys, count):
-    """Signed GET requests by the v3.0 scheme, each with a nonce of its own, over several keys."""
+EMPTY_BODY = hashlib.sha256(b"").hexdigest()
+
+
+def signed(count, keys):
+    """GETs in the native scheme v3.0, all different, shared out between `keys`: pairs of key id and secret."""
     now = int(time.time())
-    run = os.urandom(6).hex()
-    made = []
     macs = [(key_id, hmac.new(secret.encode(), digestmod=hashlib.sha256)) for key_id, secret in keys]
-    for i in range(count):
-        key_id, mac = macs[i % len(macs)]
-        target, nonce = f"/signed/items/{i}?x=1", f"{run}{i:012x}"
-        mac = mac.copy()
-        mac.update(f"v3.0\n{key_id}\n{now}\n{nonce}\nGET\n{HOST}\n{target}\n\n{NO_BODY}".encode())
-        made.append(request(target=target, headers=[("X-Key-Id", key_id), ("X-Timestamp", now), ("X-Nonce", nonce), ("X-Signature", f"v3={mac.hexdigest()}")]))
-    return made
+    for number, (key_id, key) in zip(range(count), itertools.cycle(macs)):
+        path = f"/api/v3.0/items/{number:06d}?x=1"
+        nonce = f"{number:08x}{random.getrandbits(96):024x}"
+        mac = key.copy()
+        mac.update(f"v3.0\n{key_id}\n{now}\n{nonce}\nGET\n{HOST}\n{path}\n\n{EMPTY_BODY}".encode())
+        yield request(path, [("X-Key-Id", key_id), ("X-Timestamp", now), ("X-Nonce", nonce), ("X-Signature", f"v3={mac.hexdigest()}")])
 
 
-HOME_MADE_KEYS = {f"key{i:03d}": hashlib.sha256(f"hk{i}".encode()).digest() for i in range(100)}
-
-
-def home_made(count=10_000):
-    """Requests with an HMAC that a proxy's configuration language can check: no body, no replay."""
+def home_made(count, keys):
+    """GETs signed as one would have HAProxy check it: an HMAC over method, target, time, nonce and key id, in base64."""
     now = int(time.time())
-    made = []
-    for i in range(count):
-        key_id, target, nonce = f"key{i % 100:03d}", f"/signed/items/{i}?x=1", f"{i:032x}"
-        text = f"GET\n{target}\n{now}\n{nonce}\n{key_id}"
-        mac = base64.b64encode(hmac.new(HOME_MADE_KEYS[key_id], text.encode(), hashlib.sha256).digest()).decode()
-        made.append(request(target=target, headers=[("X-Key", key_id), ("X-Date", now), ("X-Nonce", nonce), ("X-Signature", mac)]))
-    return made
+    macs = [(key_id, hmac.new(secret, digestmod=hashlib.sha256)) for key_id, secret in keys]
+    for number, (key_id, key) in zip(range(count), itertools.cycle(macs)):
+        path = f"/api/v3.0/items/{number:06d}?x=1"
+        nonce = f"{number:08x}{random.getrandbits(96):024x}"
+        mac = key.copy()
+        mac.update(f"GET\n{path}\n{now}\n{nonce}\n{key_id}".encode())
+        signature = base64.b64encode(mac.digest()).decode()
+        yield request(path, [("X-Key-Id", key_id), ("X-Timestamp", now), ("X-Nonce", nonce), ("X-Signature", signature)])
 
 
-HS256_SECRET = "bench-hs256-secret-0123456789abcdef"
+def spoiled(requests):
+    """The same requests, each with another last character of its nonce: none of the signatures fits any more."""
+    for one in requests:
+        place = one.index(b"X-Nonce: ") + 9 + 31
+        yield one[:place] + (b"0" if one[place:place + 1] != b"0" else b"1") + one[place + 1:]
 
 
-def hs256_token():
-    encode = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-    now = int(time.time())
-    claims = {"iss": "https://issuer.test", "sub": "user-1", "aud": "api", "iat": now, "exp": now + 86400, "jti": "1", "scope": "items:read items:write"}
-    text = encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()) + "." + encode(json.dumps(claims).encode())
-    return text + "." + encode(hmac.new(HS256_SECRET.encode(), text.encode(), hashlib.sha256).digest())
+def networks(count):
+    """Different networks of many sizes, none of them with loopback in it."""
+    dice = random.Random(7)
+    found = set()
+    while len(found) < count:
+        length = dice.choice([16, 20, 22, 24, 24, 24, 28, 32, 32])
+        address = dice.randrange(1 << 24, 223 << 24) & (0xFFFFFFFF << (32 - length))
+        if address >> 24 not in (10, 127):
+            found.add((address & 0xFFFFFFFF, length))
+    dotted = lambda address: ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
+    return [f"{dotted(address)}/{length}" for address, length in sorted(found)]

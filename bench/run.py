@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""Measures proxies side by side: CPU time per request, one core for the proxy, one for driver and upstream. See README.md."""
+"""Measures proxies side by side and prints ratios of CPU time per request.
+
+  run.py --check                              each proxy lets the good in and refuses the bad; no measurement
+  run.py                                      every scenario, 5 repetitions
+  run.py -s pass,signed -p countersign,haproxy -r 9 -d 4
+  run.py --report results.json                the tables of an earlier run"""
 import argparse
 import json
 import os
@@ -10,122 +15,208 @@ import time
 
 import gen
 import proxies
+from proxies import LISTEN, PROXIES, UPSTREAM, Countersign
 
-DRIVER = os.environ.get("BENCH_DRIVER", os.path.join(proxies.HOME, "target/release/bench-driver"))
-SIGNED = 450_000
-# scenario: what the proxy is configured for, and the status that every answer must have
-SCENARIOS = {"pass": ("pass", "200"), "post10k": ("pass", "200"), "es256_same": ("token", "200"), "signed": ("signed", "200"), "deny401": ("token", "401")}
+# What is sent, and what must come back. A signed request is sent once; everything else again and again.
+SCENARIOS = {
+    "pass": ("a small GET, nothing asked", 200),
+    "token": ("an ES256 access token, the same one each time", 200),
+    "signed": ("a signed GET, each one new", 200),
+    "foreign": ("a token whose header names another algorithm and key", 401),
+    "forged": ("a token whose signature does not fit", 401),
+    "post10k": ("a POST of 10 KiB, nothing asked", 200),
+    "allow10k": ("an address among 10 000 networks", 200),
+}
+SIGNED = 400_000
 
 
-def requests_for(scenario, name, ours):
-    """The request file of one run. Signed requests of ours can be sent once only, so each run gets fresh ones."""
-    path = os.path.join(proxies.RUN, f"{scenario}-{name}.requests")
-    if scenario == "pass":
-        made = gen.plain()
-    elif scenario == "post10k":
-        made = gen.post10k()
-    elif scenario == "signed":
-        made = gen.native(ours.keys, SIGNED) if name == "ours" else gen.home_made()
-    elif name == "ours":
-        made = gen.bearer(ours.token if scenario == "es256_same" else gen.flipped(ours.token))
-    elif scenario == "deny401":
-        made = gen.bearer(gen.flipped(gen.hs256_token()))
-    else:
-        return None
-    gen.write(path, made)
+def driver():
+    target = os.environ.get("BENCH_TARGET", proxies.HERE / "driver/target")
+    return f"{target}/release/bench-driver"
+
+
+def drive(proxy, requests, warm_up, duration, connections=32, most=None, once=False):
+    """One run of the driver on core 1."""
+    command = ["nice", "-n", os.environ.get("BENCH_NICE", "-10" if os.geteuid() == 0 else "0"), "taskset", "-c", "1", driver()]
+    command += ["--target", "{}:{}".format(*LISTEN), "--upstream", "{}:{}".format(*UPSTREAM), "--requests", str(requests)]
+    command += ["--connections", str(connections), "--warm-up", str(warm_up), "--duration", str(duration)]
+    command += ["--processes", ",".join(map(str, proxy.processes()))]
+    command += ["--most", str(most)] if most else []
+    command += ["--each-once"] if once else []
+    done = subprocess.run(command, capture_output=True, text=True, timeout=warm_up + duration + 60)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    return json.loads(done.stdout)
+
+
+def write_requests(proxy, scenario, count=SIGNED):
+    """The requests of a scenario, in a file. Signed ones are made now, for this run."""
+    path = proxy.directory / "requests"
+    if scenario == "signed":
+        make = gen.signed if isinstance(proxy, Countersign) else gen.home_made
+        gen.write(path, make(count, proxy.keys))
+        return path
+    token = (proxy.directory / "token").read_text()
+    gen.write(path, [{
+        "pass": lambda: gen.request("/public/items/123456?x=1"),
+        "post10k": lambda: gen.request("/public/upload", method="POST", body=bytes(range(97, 107)) * 1024),
+        "allow10k": lambda: gen.request("/networks/items/123456?x=1"),
+        "token": lambda: gen.request("/api/items/123456?x=1", gen.bearer(token)),
+        "foreign": lambda: gen.request("/api/items/123456?x=1", gen.bearer(gen.foreign(token))),
+        "forged": lambda: gen.request("/api/items/123456?x=1", gen.bearer(gen.forged(token))),
+    }[scenario]()])
     return path
 
 
-def children(pid):
-    found = [pid]
-    for line in subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split():
-        found += children(int(line))
-    return found
+def prepare(directory, scenarios):
+    """The gateway's data, an access token, and what other proxies need to check it."""
+    gateway = Countersign(directory, "prepare")
+    gateway.prepare("allow10k" in scenarios)
+    with gateway:
+        token = gateway.log_in()
+        (directory / "token").write_text(token)
+        (directory / "issuer.pem").write_text(gateway.public_key())
+        return proxies.claims(token)
 
 
-def measure(command, requests, once, arguments):
-    log = open(os.path.join(proxies.RUN, "proxy.log"), "wb")
-    process = subprocess.Popen(["taskset", "-c", "0"] + command, stdout=log, stderr=log)
-    try:
-        proxies.wait_for_port(proxies.LISTEN, process)
+def busy_seconds():
+    fields = [int(ticks) for ticks in open("/proc/stat").readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_for_quiet(limit, patience=30):
+    """Waits until other work takes less than `limit` cores, but not for ever."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        before, start = busy_seconds(), time.monotonic()
         time.sleep(0.3)
-        driver = ["taskset", "-c", "1", DRIVER, "--target", "%s:%d" % proxies.LISTEN, "--upstream", "%s:%d" % proxies.UPSTREAM,
-                  "--requests", requests, "--pid", ",".join(map(str, children(process.pid))), "--connections", str(arguments.connections),
-                  "--seconds", str(arguments.seconds), "--warm-up", "1"] + (["--once"] if once else [])
-        done = subprocess.run(driver, capture_output=True, text=True, timeout=arguments.seconds + 60)
-        if done.returncode:
-            raise RuntimeError(done.stderr.strip())
-        return json.loads(done.stdout)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if busy_seconds() - before < limit * (time.monotonic() - start):
+            return
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--program", default=os.environ.get("COUNTERSIGN", "target/release/countersign"))
-    options.add_argument("--proxies", default="haproxy,nginx,ours")
-    options.add_argument("--scenarios", default=",".join(SCENARIOS))
-    options.add_argument("--repeat", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=3)
-    options.add_argument("--connections", type=int, default=32)
-    options.add_argument("--quiet", type=float, default=0.1, help="a run is repeated while others take more than this many cores")
-    arguments = options.parse_args()
-    os.makedirs(proxies.RUN, exist_ok=True)
-    names, scenarios = arguments.proxies.split(","), arguments.scenarios.split(",")
-    ours = proxies.Ours(os.path.abspath(arguments.program)) if "ours" in names else None
-    known = {"haproxy": proxies.haproxy, "nginx": proxies.nginx, "ours": ours}
-    results = {}
-    for repetition in range(arguments.repeat):
-        for scenario in scenarios:
-            kind, expected = SCENARIOS[scenario]
-            for name in names:
-                command = known[name](kind)
-                if command is None:
-                    continue
-                best = None
-                for _attempt in range(4):
-                    # Our signed requests pass once: a repeated run needs new data and new requests.
-                    requests = requests_for(scenario, name, ours)
-                    if requests is None:
-                        break
-                    result = measure(known[name](kind), requests, scenario == "signed" and name == "ours", arguments)
-                    if best is None or result["others_cores"] < best["others_cores"]:
-                        best = result
-                    if best["others_cores"] <= arguments.quiet:
-                        break
-                if best is None:
-                    continue
-                if set(best["status"]) != {expected} or best["lost"]:
-                    print(f"!! {scenario} {name}: {best['status']}, {best['lost']} lost", file=sys.stderr)
-                results.setdefault(scenario, {}).setdefault(name, []).append(best)
-                print(f"[{repetition + 1}/{arguments.repeat}] {scenario:10} {name:8} {best['per_second']:8.0f}/s  cpu {best['cpu_us']:6.2f} us  p99 {best['p99_us']:6.0f} us"
-                      f"  proxy {best['proxy_cores']:.2f}  driver {best['driver_busy']:.2f}  others {best['others_cores']:.2f}", file=sys.stderr, flush=True)
-        with open(os.path.join(proxies.RUN, "results.json"), "w") as out:
-            json.dump(results, out, indent=1)
-    report(results, arguments.quiet)
+def measure(name, scenario, options):
+    """One repetition: a fresh proxy, warmed up, measured; again while other work disturbs it."""
+    best = None
+    for _ in range(options.tries):
+        with PROXIES[name](options.directory, scenario, options.issuer) as proxy:
+            if isinstance(proxy, Countersign) and scenario in ("token", "forged", "foreign"):
+                (options.directory / "token").write_text(proxy.log_in())
+            requests = write_requests(proxy, scenario)
+            wait_for_quiet(options.quiet)
+            result = drive(proxy, requests, options.warm_up, options.duration, options.connections, once=scenario == "signed")
+        if best is None or result["other_cores"] < best["other_cores"]:
+            best = result
+        if best["other_cores"] <= options.quiet:
+            break
+    wanted = str(SCENARIOS[scenario][1])
+    if set(best["statuses"]) != {wanted}:
+        raise RuntimeError(f"{scenario} {name}: wanted only {wanted}, got {best['statuses']}")
+    return best
+
+
+def check(options):
+    """Whether each proxy does what is measured. True when all do."""
+    good = True
+
+    def judge(what, result, status, forwarded):
+        nonlocal good
+        fine = list(result["statuses"]) == [str(status)] and result["forwarded"] == forwarded
+        good &= fine
+        print(f"{'ok ' if fine else 'BAD'} {what}: {result['statuses']}, {result['forwarded']} forwarded; wanted {status}, {forwarded}")
+
+    for scenario in options.scenarios:
+        for name in options.proxies:
+            if scenario not in PROXIES[name].scenarios:
+                continue
+            with PROXIES[name](options.directory, scenario, options.issuer) as proxy:
+                run = lambda path, count, once=False: drive(proxy, path, 0, 5, 4, most=count, once=once)
+                requests, status = write_requests(proxy, scenario, 200), SCENARIOS[scenario][1]
+                if scenario == "signed":
+                    spoiled = proxy.directory / "spoiled"
+                    make = gen.signed if isinstance(proxy, Countersign) else gen.home_made
+                    gen.write(spoiled, gen.spoiled(make(200, proxy.keys)))
+                    judge(f"{scenario} {name}, not what was signed", run(spoiled, 200, True), 401, 0)
+                result = run(requests, 200, once=scenario == "signed")
+                # Those under way when the count is reached are forwarded and not answered.
+                result["forwarded"] = min(result["forwarded"], result["answers"])
+                judge(f"{scenario} {name}", result, status, result["answers"] if status == 200 else 0)
+                if scenario == "signed" and isinstance(proxy, Countersign):
+                    judge(f"{scenario} {name}, a second time", run(requests, 200, True), 401, 0)
+                if scenario == "token":
+                    bare = proxy.directory / "bare"
+                    gen.write(bare, [gen.request("/api/items/123456?x=1")])
+                    judge(f"{scenario} {name}, without one", run(bare, 200), 401, 0)
+            if scenario == "allow10k":
+                with PROXIES[name](options.directory, scenario, options.issuer, networks="others") as proxy:
+                    gen.write(requests, [gen.request("/others/items/123456?x=1")])
+                    judge(f"{scenario} {name}, not on the list", drive(proxy, requests, 0, 5, 4, most=200), 403, 0)
+    return good
 
 
 def report(results, quiet):
-    def median(scenario, name, key="cpu_us"):
-        runs = results.get(scenario, {}).get(name)
-        if not runs:
-            return None
-        undisturbed = [run for run in runs if run["others_cores"] <= quiet] or runs
-        return statistics.median(run[key] for run in undisturbed)
+    """Tables of medians and ratios."""
+    # Repetitions that were disturbed are left out where there are others.
+    chosen = {
+        scenario: {name: [run for run in runs if run["other_cores"] <= quiet] or runs for name, runs in by.items()}
+        for scenario, by in results.items()
+    }
+    median = lambda scenario, name, what: statistics.median(run[what] for run in chosen[scenario][name])
+    for scenario, by in chosen.items():
+        print(f"\n{scenario}: {SCENARIOS[scenario][0]}\n")
+        print("| proxy | CPU us per request | lowest, highest | requests per second | p99 us | peak MiB | quiet runs | CPU by HAProxy's | by own pass |")
+        print("|---|---|---|---|---|---|---|---|---|")
+        for name in sorted(by, key=lambda name: median(scenario, name, "cpu_us")):
+            cpu = [run["cpu_us"] for run in by[name]]
+            own = median(scenario, name, "cpu_us")
+            ratio = lambda to, of: f"{own / median(to, of, 'cpu_us'):.2f}" if to in chosen and of in chosen[to] else ""
+            limited = "*" if median(scenario, name, "driver_busy") > 0.95 else ""
+            quiet_runs = sum(run["other_cores"] <= quiet for run in results[scenario][name])
+            print(f"| {name} | {own:.2f} | {min(cpu):.2f}, {max(cpu):.2f} | {median(scenario, name, 'per_second'):.0f}{limited}"
+                  f" | {median(scenario, name, 'p99_us'):.0f} | {median(scenario, name, 'peak_kib') / 1024:.1f}"
+                  f" | {quiet_runs} of {len(results[scenario][name])} | {ratio(scenario, 'haproxy')} | {ratio('pass', name)} |")
+    print("\n*: the driver had no time left, so the proxy could have answered more.")
 
-    own_pass = median("pass", "ours")
-    print("\n| scenario | proxy | CPU us per request | per second | p99 us | of HAProxy | of our pass-through | quiet runs |\n|---|---|---|---|---|---|---|---|")
-    for scenario, by_name in results.items():
-        for name, runs in by_name.items():
-            cpu, reference = median(scenario, name), median(scenario, "haproxy")
-            ratio = lambda base: f"{cpu / base:.2f}" if base else ""
-            own = ratio(own_pass) if name == "ours" else ""
-            print(f"| {scenario} | {name} | {cpu:.2f} | {median(scenario, name, 'per_second'):.0f} | {median(scenario, name, 'p99_us'):.0f} | {ratio(reference)} | {own} | {sum(run['others_cores'] <= quiet for run in runs)}/{len(runs)} |")
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("-p", "--proxies", default=",".join(PROXIES), help="which proxies")
+    words.add_argument("-s", "--scenarios", default="pass,token,signed,foreign,forged,post10k", help=f"which of {', '.join(SCENARIOS)}")
+    words.add_argument("-r", "--repetitions", type=int, default=5)
+    words.add_argument("-d", "--duration", type=float, default=3, help="seconds that are measured")
+    words.add_argument("-w", "--warm-up", type=float, default=1, help="seconds of load before")
+    words.add_argument("-c", "--connections", type=int, default=32)
+    words.add_argument("-q", "--quiet", type=float, default=0.08, help="cores that other work may take")
+    words.add_argument("-t", "--tries", type=int, default=4, help="how often a disturbed repetition is tried")
+    words.add_argument("-o", "--output", help="where results are kept, for --report")
+    words.add_argument("--check", action="store_true", help="only check that the proxies do what is measured")
+    words.add_argument("--report", help="only print the tables of these results")
+    options = words.parse_args()
+    if options.report:
+        with open(options.report) as file:
+            return report(json.load(file), options.quiet)
+    options.proxies, options.scenarios = options.proxies.split(","), options.scenarios.split(",")
+    for name in options.proxies + options.scenarios:
+        if name not in PROXIES and name not in SCENARIOS:
+            sys.exit(f"there is no proxy or scenario {name}")
+    options.directory = proxies.home()
+    options.issuer = prepare(options.directory, options.scenarios)
+    if options.check:
+        sys.exit(not check(options))
+
+    results = {}
+    for repetition in range(options.repetitions):
+        # Everything once in each repetition, so that what drifts drifts for all.
+        for scenario in options.scenarios:
+            for name in options.proxies:
+                if scenario not in PROXIES[name].scenarios:
+                    continue
+                result = measure(name, scenario, options)
+                results.setdefault(scenario, {}).setdefault(name, []).append(result)
+                print(f"[{repetition + 1}/{options.repetitions}] {scenario:9} {name:12} {result['cpu_us']:7.2f} us CPU, "
+                      f"{result['per_second']:7.0f}/s, others {result['other_cores']:.2f} cores", file=sys.stderr, flush=True)
+        with open(options.output or options.directory / "results.json", "w") as file:
+            json.dump(results, file)
+    report(results, options.quiet)
 
 
 if __name__ == "__main__":

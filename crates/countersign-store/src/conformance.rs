@@ -1,6 +1,6 @@
 //! What every backend must do: one suite for the store, one for the replay cache. A backend joins with one line:
 //!
-//! ```ignore
+//! ```text
 //! countersign_store::store_suite!(sqlite, SqliteBackend::new());
 //! countersign_store::replay_suite!(memory, MemoryBackend::new());
 //! ```

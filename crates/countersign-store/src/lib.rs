@@ -34,7 +34,8 @@ use countersign_core::secret::CredentialHash;
 pub trait Store: Send + Sync + 'static {
     // What snapshots are made of.
 
-    /// How often the state has changed.
+    /// How often that has changed which snapshots are made of: everything this trait loads. Opening a session and rotating a
+    /// token are no such changes.
     async fn revision(&self) -> Result<Revision>;
     /// All clients and their keys, all admin keys.
     async fn load_directory(&self) -> Result<Directory>;
@@ -54,14 +55,15 @@ pub trait Store: Send + Sync + 'static {
     /// Counts an attempt in every lane that applies (`countersign_core::throttle`) before the password is looked at, and
     /// gives the account if there is one. An unknown username is counted and costs the same.
     async fn reserve_login(&self, username: &Username, network: Network, now: UnixMillis) -> Result<LoginReservation>;
-    /// Opens a session with its first refresh token, clears the account's lanes for this network, gives the attempt back to
-    /// the network's lane, and remembers that the account succeeded from it. Refuses when the user was disabled, removed or
-    /// got another password since `opened.password` was read.
+    /// Opens a session with its first refresh token, clears the account's counter for this network, gives the attempt back to
+    /// each lane that others' guesses count in too, and remembers that the account succeeded from here. The revision stays.
+    /// Refuses when the user was disabled, removed or got another password since `opened.password` was read.
     async fn open_session(&self, opened: &NewSession, audit: &AuditEvent) -> Result<OpenOutcome>;
     /// A refresh token and its session, by the token's hash. Changes nothing.
     async fn find_refresh(&self, hash: CredentialHash) -> Result<Option<FoundRefresh>>;
     /// Uses a refresh token, as `countersign_core::refresh::judge` says. Rotating gives it its one successor; a replay ends the
-    /// session. Of any number of calls at once for one token, one is `Rotated`.
+    /// session. Of any number of calls at once for one token, one is `Rotated`. `audit` is written only when a replay ends the
+    /// session: everyday refreshes would bury what an auditor looks for.
     async fn rotate_refresh(&self, rotation: &Rotation, audit: &AuditEvent) -> Result<RotateOutcome>;
     /// Ends a session.
     async fn end_session(&self, id: &SessionId, audit: &AuditEvent) -> Result<Changed>;

@@ -37,16 +37,20 @@ pub struct ReplaySettings {
     pub claims_per_secret: u32,
     /// How many claims are kept at once in all. One takes about 100 bytes.
     pub claims_in_all: u64,
+    /// Whether there was an earlier start, as far as the caller can tell from other state. An empty directory is then a memory
+    /// that was lost, and not a first start.
+    pub started_before: bool,
 }
 
 impl Default for ReplaySettings {
-    /// 300 s and 60 s; a million claims of one secret, four million in all.
+    /// 300 s and 60 s; a million claims of one secret, four million in all; no earlier start is known of.
     fn default() -> Self {
         Self {
             window_past: Duration::from_secs(300),
             window_future: Duration::from_secs(60),
             claims_per_secret: 1_000_000,
             claims_in_all: 4_000_000,
+            started_before: false,
         }
     }
 }
@@ -90,7 +94,8 @@ impl MemoryReplay {
     pub fn open(directory: &Path, settings: ReplaySettings, now: UnixMillis, boot: &str) -> Result<Self, ReplayUnavailable> {
         let lock = directory_lock::take(directory)?;
         let windows = settings.window_past.saturating_add(settings.window_future);
-        let recovered = recovery::recover(directory, lock.held_before, settings.window_future.saturating_add(BLOCK), now, boot)?;
+        let started_before = lock.held_before || settings.started_before;
+        let recovered = recovery::recover(directory, started_before, settings.window_future.saturating_add(BLOCK), now, boot)?;
         let (shards, fence) = (Arc::clone(&recovered.shards), recovered.mark.fence);
         let raiser = Raiser::start(recovered, windows, now)?;
         let limits = Limits { per_secret: settings.claims_per_secret, in_all: settings.claims_in_all };

@@ -14,10 +14,9 @@ use countersign_core::routes::Route;
 use countersign_core::rule::Rule;
 use countersign_core::signature::{self, BodyDigest, Fields, Profile};
 use countersign_core::verified::{Identity, Verified};
-use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
-use crate::body::{Buffered, CheckedBody, ReadAhead, Source, read_ahead};
+use crate::body::{Buffered, CheckedBody, ReadAhead, RequestBody, Source, read_ahead};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 
@@ -42,7 +41,7 @@ pub async fn run(
     route: &Route,
     rule: &Rule,
     view: &RequestView<'_>,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Passed, Refusal> {
     let now = worker.now();
 
@@ -67,7 +66,7 @@ pub async fn run(
             evidence.add_signature(profile.name(), signed.identity);
             (signed.body, signed.compared)
         }
-        None if body.is_end_stream() => (Source::Empty, None),
+        None if body.is_end() => (Source::Empty, None),
         None => (Source::Passing(body), None),
     };
 
@@ -110,7 +109,7 @@ async fn check_signature(
     view: &RequestView<'_>,
     profile: &Profile,
     fields: &Fields<'_>,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Signed, Refusal> {
     let replay = &worker.shared.replay;
     if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
@@ -118,7 +117,7 @@ async fn check_signature(
     }
     profile.check_time(fields, worker.now(), replay.fence())?;
     let key = snapshot.keys.find_signing_key(fields.key_id());
-    if key.is_none() && !body.is_end_stream() {
+    if key.is_none() && !body.is_end() {
         // Not worth reading a body for. Says what a wrong signature says.
         return Err(Code::SignatureMismatch.into());
     }
@@ -150,12 +149,12 @@ enum SignedBody {
     /// Read and hashed.
     Ready(Source),
     /// Too large to be read first; the head declares its digest, which is signed.
-    Compare { start: Option<(Buffered, signature::BodyHasher)>, body: Incoming, declared: [u8; 32] },
+    Compare { start: Option<(Buffered, signature::BodyHasher)>, body: RequestBody, declared: [u8; 32] },
 }
 
-async fn read_signed_body(worker: &Worker, view: &RequestView<'_>, mut body: Incoming) -> Result<(BodyDigest, SignedBody), Refusal> {
+async fn read_signed_body(worker: &Worker, view: &RequestView<'_>, mut body: RequestBody) -> Result<(BodyDigest, SignedBody), Refusal> {
     let declared = signature::declared_digest(view.headers())?;
-    if body.is_end_stream() {
+    if body.is_end() {
         hold_to(BodyDigest::Empty, declared)?;
         return Ok((BodyDigest::Empty, SignedBody::Ready(Source::Empty)));
     }

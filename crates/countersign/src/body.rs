@@ -34,7 +34,7 @@ pub enum Source {
     /// There is none.
     Empty,
     /// As it comes.
-    Passing(Incoming),
+    Passing(RequestBody),
     /// Read and checked before forwarding.
     Buffered(Option<Buffered>),
     /// Compared with its declared digest while it passes.
@@ -51,7 +51,7 @@ impl Body for ForwardBody {
         let Self { source, progress } = self.get_mut();
         let data = match source {
             Source::Empty => None,
-            Source::Passing(body) => ready!(poll_data(body, context)),
+            Source::Passing(body) => ready!(body.poll_data(context)),
             Source::Buffered(buffered) => buffered.take().map(|buffered| Ok(buffered.bytes)),
             Source::Checked(body) => ready!(body.poll_data(context)),
             Source::Spooled(body) => ready!(body.poll_data(context)),
@@ -63,7 +63,7 @@ impl Body for ForwardBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Empty => true,
-            Source::Passing(body) => body.is_end_stream(),
+            Source::Passing(body) => body.is_end(),
             Source::Buffered(buffered) => buffered.is_none(),
             Source::Checked(_) | Source::Spooled(_) => false,
         }
@@ -80,23 +80,54 @@ impl Body for ForwardBody {
     }
 }
 
-/// The next piece of data of a request's body; trailers are passed over.
-fn poll_data(body: &mut Incoming, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
-    loop {
-        return Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => Some(Ok(data)),
-                Err(_trailers) => continue,
-            },
-            Some(Err(error)) => Some(Err(broken(&error))),
-            None => None,
-        });
-    }
+/// The body of a request as it comes in, and how much of it may still come.
+pub struct RequestBody {
+    incoming: Incoming,
+    left: u64,
 }
 
-/// The next piece of data of a request's body.
-pub async fn next_data(body: &mut Incoming) -> Option<Result<Bytes, Refusal>> {
-    std::future::poll_fn(|context| poll_data(body, context)).await
+impl RequestBody {
+    /// A body of at most `most` bytes.
+    ///
+    /// # Errors
+    /// `BodyTooLarge` when more is announced.
+    pub fn new(incoming: Incoming, most: u64) -> Result<Self, Refusal> {
+        if incoming.size_hint().lower() > most { Err(Code::BodyTooLarge.into()) } else { Ok(Self { incoming, left: most }) }
+    }
+
+    /// Whether nothing more comes.
+    pub fn is_end(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    /// How much is announced.
+    pub fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    /// The next piece of data.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Refusal>> {
+        std::future::poll_fn(|context| self.poll_data(context)).await
+    }
+
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => match self.left.checked_sub(data.len() as u64) {
+                        Some(left) => {
+                            self.left = left;
+                            Some(Ok(data))
+                        }
+                        None => Some(Err(Code::BodyTooLarge.into())),
+                    },
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => Some(Err(broken(&error))),
+                None => None,
+            });
+        }
+    }
 }
 
 fn broken(error: &hyper::Error) -> Refusal {
@@ -173,12 +204,12 @@ pub enum ReadAhead {
 ///
 /// # Errors
 /// `BodyBuffersFull`, `BadBody`.
-pub async fn read_ahead(body: &mut Incoming, limit: usize, budget: &Arc<Budget>) -> Result<ReadAhead, Refusal> {
+pub async fn read_ahead(body: &mut RequestBody, limit: usize, budget: &Arc<Budget>) -> Result<ReadAhead, Refusal> {
     let mut share = Share::none(budget);
     let mut hasher = BodyHasher::new();
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(data) = next_data(body).await {
+    while let Some(data) = body.next().await {
         let data = data?;
         hasher.update(&data);
         // Most bodies arrive in one piece, which need not be copied.
@@ -211,7 +242,7 @@ impl Buffered {
 /// A body that is compared with the digest its head declared. The last piece is held back until all of it matched, so that
 /// an upstream never gets a complete message that does not match.
 pub struct CheckedBody {
-    body: Incoming,
+    body: RequestBody,
     size_hint: SizeHint,
     hasher: Option<BodyHasher>,
     declared: [u8; 32],
@@ -224,7 +255,7 @@ impl CheckedBody {
     /// `start` is what was read of it already, and its hash so far.
     pub fn new(
         start: Option<(Buffered, BodyHasher)>,
-        body: Incoming,
+        body: RequestBody,
         declared: [u8; 32],
     ) -> (Self, oneshot::Receiver<Result<(), Refusal>>) {
         let (outcome, told) = oneshot::channel();
@@ -247,7 +278,7 @@ impl CheckedBody {
     fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
         loop {
             let Some(hasher) = &mut self.hasher else { return Poll::Ready(None) };
-            match ready!(poll_data(&mut self.body, context)) {
+            match ready!(self.body.poll_data(context)) {
                 Some(Ok(data)) => {
                     hasher.update(&data);
                     if let Some(earlier) = self.held.replace(data).filter(|earlier| !earlier.is_empty()) {

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use countersign_core::decide::Permit;
 use countersign_core::forwarded::Proxies;
 use countersign_core::head::HeadLimits;
 use countersign_core::request_view::Connection;
@@ -29,6 +30,9 @@ use crate::worker::Worker;
 
 /// How long a client may take to read a last answer and close.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
+
+/// From when on an answer is a stream that ends with what let it in; a slow answer to an ordinary request is not cut.
+const LONG_STREAM: Duration = Duration::from_secs(60);
 
 /// The connections of one data thread.
 pub struct Connections {
@@ -54,6 +58,8 @@ pub struct Open {
     gate: Arc<GateState>,
     /// What the gate was waiting for when it was last looked at, and since when.
     watched: Cell<(u32, Instant)>,
+    /// What let the answer in that is under way, and since when it is.
+    streams: RefCell<Option<(Permit, Instant)>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
 }
@@ -101,6 +107,7 @@ impl Connections {
             stage: self.stage.clone(),
             gate: Arc::clone(&gate),
             watched: Cell::new((0, Instant::now())),
+            streams: RefCell::new(None),
             order: Cell::new(if *self.stage.borrow() == Stage::Running { Order::Serve } else { Order::Finish }),
             waker: RefCell::new(None),
         });
@@ -112,12 +119,15 @@ impl Connections {
     }
 
     /// Ends connections that take too long, and all of them when the process stops.
-    pub fn sweep(&self) {
+    pub fn sweep(&self, worker: &Worker) {
         let stage = *self.stage.borrow();
         self.open.borrow_mut().retain(|open| {
             let Some(open) = open.upgrade() else { return false };
             match stage {
-                Stage::Running => open.check_time(&self.limits),
+                Stage::Running => {
+                    open.check_time(&self.limits);
+                    open.check_permit(worker);
+                }
                 Stage::Draining => open.tell(Order::Finish),
                 Stage::Over => open.tell(Order::Cut),
             }
@@ -177,6 +187,24 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
 }
 
 impl Open {
+    /// An answer is under way that this permit let in.
+    pub fn streams_under(&self, permit: Permit) {
+        *self.streams.borrow_mut() = Some((permit, Instant::now()));
+    }
+
+    /// Cuts an answer that has been under way for long when what let it in no longer stands.
+    fn check_permit(&self, worker: &Worker) {
+        if !matches!(self.gate.waits_for(), Wait::Answer | Wait::Stream | Wait::Body) {
+            self.streams.take();
+            return;
+        }
+        let streams = self.streams.borrow();
+        let Some((permit, since)) = streams.as_ref() else { return };
+        if since.elapsed() >= LONG_STREAM && !worker.snapshot().still_lets_in(permit, worker.now()) {
+            self.tell(Order::Cut);
+        }
+    }
+
     fn tell(&self, order: Order) {
         if self.order.replace(order) != order
             && let Some(waker) = self.waker.borrow().as_ref()

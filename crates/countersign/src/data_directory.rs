@@ -45,7 +45,8 @@ pub fn prepare(directory: &Path, purpose: Purpose) -> Result<(), StartError> {
         Purpose::Dev => fs::write(&mark, "made by countersign dev; its secrets were printed\n").map_err(cannot)?,
         Purpose::Serve => {}
     }
-    for inner in ["replay", "spool", "control"] {
+    // Not `replay`: whether that is there says something, so the replay memory makes it itself.
+    for inner in ["spool", "control"] {
         make(&directory.join(inner)).map_err(cannot)?;
     }
     Ok(())

@@ -20,7 +20,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
 use crate::authenticate::{self, Passed};
-use crate::body::{AnswerBody, ForwardBody, next_data};
+use crate::body::{AnswerBody, ForwardBody, RequestBody};
 use crate::connection::Open;
 use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
@@ -52,7 +52,7 @@ const FORWARDED: [HeaderName; 13] = [
 ];
 
 /// The largest body of a request that the control side answers.
-const CONTROL_BODY: usize = 64 * 1024;
+const CONTROL_BODY: u64 = 64 * 1024;
 
 /// Answers one request of a connection.
 pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -100,6 +100,7 @@ async fn answer(
     let Some(upstream) = worker.upstreams.get(upstream.as_str()) else { return Err(Code::Internal.into()) };
 
     manners.challenges = Challenges::of(rule);
+    let body = RequestBody::new(body, route.body_limit.unwrap_or(u64::MAX))?;
     let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
     count_uses(worker, &snapshot, &permit);
 
@@ -133,21 +134,21 @@ async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Out
     let mut response = answered?;
     match (response.status(), upgrade) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => {
-            let sessions = permit.identities().filter_map(|identity| identity.session.clone()).collect();
-            let lease = tunnel::Lease { expires: permit.expires(), sessions };
             let (worker, stage) = (Rc::clone(worker), open.stage.clone());
             let theirs = hyper::upgrade::on(&mut response);
             tokio::task::spawn_local(async move {
                 if let (Ok(client), Ok(upstream)) = tokio::join!(upgrade, theirs) {
-                    tunnel::run(worker, client, upstream, lease, stage).await;
+                    tunnel::run(worker, client, upstream, permit, stage).await;
                 }
             });
             strip_connection(response.headers_mut(), true)?;
+            return Ok(response.map(AnswerBody::Upstream));
         }
         // An upgrade that nobody asked for.
         (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
         _ => strip_connection(response.headers_mut(), false)?,
     }
+    open.streams_under(permit);
     Ok(response.map(AnswerBody::Upstream))
 }
 
@@ -228,15 +229,13 @@ async fn ask_control(
     worker: &Worker,
     view: &RequestView<'_>,
     head: &Parts,
-    mut body: Incoming,
+    body: Incoming,
     id: &RequestId,
 ) -> Result<Response<AnswerBody>, Refusal> {
+    let mut body = RequestBody::new(body, CONTROL_BODY)?;
     let mut whole = Vec::new();
-    while let Some(data) = next_data(&mut body).await {
+    while let Some(data) = body.next().await {
         whole.extend_from_slice(&data?);
-        if whole.len() > CONTROL_BODY {
-            return Err(Code::BodyTooLarge.into());
-        }
     }
     let mut request = Request::new(Bytes::from(whole));
     *request.method_mut() = view.method().clone();

@@ -10,8 +10,12 @@
 //! `Answer` tells the gate that the answer is complete; the flush behind it tells that it is written, and then hyper is between
 //! exchanges or closing.
 
+<<<<<<< HEAD
 #[cfg(test)]
 mod agreement;
+=======
+mod chunks;
+>>>>>>> wt-a
 mod closing;
 #[cfg(test)]
 mod rig;
@@ -31,6 +35,7 @@ use countersign_core::head::{BodyLength, HeadLimits, HeadScanner, Scan};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::chunks::Chunks;
 use self::closing::Closing;
 pub use self::state::{Answer, GateState, Wait};
 
@@ -66,10 +71,10 @@ pub struct HeadGate<IO> {
 enum Stage {
     /// A head that is not judged yet. Hyper is between exchanges.
     Head,
-    /// A judged head and its body, of which so many bytes are not released yet.
-    Message(u64),
-    /// A judged head with a chunked body, and whatever follows: it is the last one.
-    Stream,
+    /// A judged head and a body of known length, of which so many bytes are not released yet, or the head of a chunked one.
+    Message { left: u64, chunked: bool },
+    /// A chunked body, and whatever follows: no request does.
+    Stream(Chunks),
     /// Nothing, until the answer is written.
     Answer,
     /// What is not HTTP any more.
@@ -107,14 +112,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
             match self.stage {
                 Stage::Head if self.kept.is_empty() && self.state.is_last() => self.stage = Stage::End,
                 Stage::Head => ready!(self.poll_head(cx))?,
-                Stage::Message(0) => self.stage = Stage::Answer,
-                Stage::Message(left) => {
+                Stage::Message { left, chunked } => {
                     let given = ready!(self.poll_give(cx, to, usize::try_from(left).unwrap_or(usize::MAX), Wait::Body))?;
-                    self.stage = Stage::Message(left.saturating_sub(given));
+                    self.stage = match left.saturating_sub(given) {
+                        0 if chunked => Stage::Stream(Chunks::default()),
+                        0 => Stage::Answer,
+                        left => Stage::Message { left, chunked },
+                    };
                     return Poll::Ready(Ok(()));
                 }
-                Stage::Stream if self.flushed => self.stage = Stage::End,
-                Stage::Stream => return self.poll_give(cx, to, usize::MAX, Wait::Stream).map_ok(|_| ()),
+                Stage::Stream(_) if self.flushed => self.stage = Stage::End,
+                Stage::Stream(chunks) => {
+                    let wait = if chunks.is_over() { Wait::Answer } else { Wait::Stream };
+                    ready!(self.poll_give(cx, to, usize::MAX, wait))?;
+                    return Poll::Ready(Ok(()));
+                }
                 Stage::Answer if self.state.is_upgraded() => {
                     self.stage = Stage::Tunnel;
                     self.state.wait_for(Wait::Tunnel);
@@ -158,11 +170,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
             match self.scanner.scan(&self.kept) {
                 Scan::Complete(head) => {
                     self.state.release(&head);
-                    self.stage = match head.body {
-                        BodyLength::None => Stage::Message(head.length as u64),
-                        BodyLength::Known(length) => Stage::Message(length.saturating_add(head.length as u64)),
-                        BodyLength::Chunked => Stage::Stream,
-                    };
+                    let body = if let BodyLength::Known(length) = head.body { length } else { 0 };
+                    self.stage =
+                        Stage::Message { left: body.saturating_add(head.length as u64), chunked: head.body == BodyLength::Chunked };
                     return Poll::Ready(Ok(()));
                 }
                 Scan::Refuse(code) => {
@@ -189,6 +199,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
         if !self.kept.is_empty() {
             let bytes = self.kept.split_to(most.min(self.kept.len()));
             to.put_slice(&bytes);
+            if let Stage::Stream(chunks) = &mut self.stage {
+                chunks.pass(&bytes);
+            }
             if self.kept.is_empty() && self.kept.capacity() > KEEP {
                 self.kept = BytesMut::new();
             }
@@ -197,7 +210,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
         if self.state.is_overdue() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let read = poll_read(&mut self.io, cx, most, |bytes| to.put_slice(bytes));
+        let stage = &mut self.stage;
+        let read = poll_read(&mut self.io, cx, most, |bytes| {
+            to.put_slice(bytes);
+            if let Stage::Stream(chunks) = stage {
+                chunks.pass(bytes);
+            }
+        });
         // Between two pieces it is the edge that takes its time, not the client.
         self.state.wait_for(if read.is_pending() || wait == Wait::Tunnel { wait } else { Wait::Answer });
         let read = ready!(read)?;
@@ -223,8 +242,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
     fn may_be_sending(&self) -> bool {
         let unread = match self.stage {
             Stage::Head | Stage::Answer => !self.kept.is_empty(),
-            Stage::Message(left) => left > 0,
-            Stage::Stream => !self.state.is_body_read(),
+            Stage::Message { .. } => true,
+            Stage::Stream(chunks) => !chunks.is_over() || !self.kept.is_empty(),
             Stage::Tunnel | Stage::Refuse(_) | Stage::End => false,
         };
         unread && !self.ended
@@ -261,7 +280,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
         // Hyper flushes only when it has written all it has.
         if !gate.flushed && gate.state.is_answered() {
             gate.flushed = true;
-            if matches!(gate.stage, Stage::Message(0) | Stage::Answer) && !gate.state.is_upgraded() {
+            if gate.stage == Stage::Answer && !gate.state.is_upgraded() {
                 gate.begin();
             }
             if !gate.kept.is_empty() || gate.state.is_last() {

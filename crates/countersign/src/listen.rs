@@ -145,11 +145,11 @@ impl DataThread {
                     None => arriving = false,
                 },
                 _ = sweep.tick() => {
-                    connections.sweep();
+                    connections.sweep(&worker);
                     worker.uses.borrow_mut().hand_over();
                     worker.upstreams.values().for_each(|upstream| upstream.sweep());
                 }
-                Ok(()) = self.stage.changed() => connections.sweep(),
+                Ok(()) = self.stage.changed() => connections.sweep(&worker),
             }
             let stage = *self.stage.borrow();
             let done = self.open.load(Ordering::Relaxed) == 0;

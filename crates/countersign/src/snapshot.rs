@@ -6,13 +6,17 @@ use std::sync::Arc;
 use countersign_core::access_token::{Expected, TokenRing};
 use countersign_core::allow_list::AllowLists;
 use countersign_core::api_key::LiveApiKey;
+use countersign_core::decide::Permit;
 use countersign_core::directory::{AdminKey, Directory};
 use countersign_core::id::{KeyId, Revision, SecretId, SessionId};
 use countersign_core::identity_headers::IdentityHeaderNames;
+use countersign_core::now::UnixMillis;
 use countersign_core::routes::RouteTable;
+use countersign_core::rule::Kind;
 use countersign_core::sealed::{CannotOpen, MasterKey};
 use countersign_core::secret::{CredentialHash, SecretText};
 use countersign_core::signature::{LiveKey, LiveSecret, Profile};
+use countersign_core::verified::Identity;
 
 use crate::config::Tokens;
 
@@ -37,6 +41,20 @@ pub struct Snapshot {
     pub ended: Arc<HashSet<SessionId>>,
 }
 
+impl Snapshot {
+    /// Whether what let a request in still would: none of its credentials has expired, been revoked or been disabled. For
+    /// streams that go on after the decision.
+    pub fn still_lets_in(&self, permit: &Permit, now: UnixMillis) -> bool {
+        let stands = |identity: &Identity| match identity.kind {
+            Kind::Jwt => identity.session.as_ref().is_some_and(|session| !self.ended.contains(session)),
+            Kind::Hmac => self.keys.signing.contains_key(&*identity.credential),
+            Kind::ApiKey => self.keys.api_ids.contains(&*identity.credential),
+            Kind::Mtls => true,
+        };
+        permit.expires().is_none_or(|expires| now < expires) && permit.identities().all(stands)
+    }
+}
+
 /// Which access tokens are taken. A new one whenever a key, the issuer or the audience changes: what was verified under an
 /// older one is forgotten.
 pub struct TokenTrust {
@@ -59,6 +77,7 @@ impl TokenTrust {
 pub struct LiveKeys {
     signing: HashMap<KeyId, LiveKey>,
     api: HashMap<CredentialHash, LiveApiKey>,
+    api_ids: HashSet<String>,
     admin: HashMap<CredentialHash, AdminKey>,
 }
 
@@ -96,6 +115,7 @@ impl LiveKeys {
             let Some((principal, scopes)) = clients.get(&key.client) else { continue };
             let live_key = LiveApiKey::new(&key.id, key.hash, Arc::clone(principal), Arc::clone(scopes), key.expires);
             live.api.insert(key.hash, live_key);
+            live.api_ids.insert(key.id.to_string());
         }
         live.admin = directory.admin_keys.into_iter().filter(|key| key.enabled).map(|key| (key.hash, key)).collect();
         Ok(live)

@@ -9,13 +9,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::signature::{BodyDigest, BodyHasher};
-use hyper::body::Incoming;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::body::{Budget, Buffered, Share, next_data};
+use crate::body::{Budget, Buffered, RequestBody, Share};
 
 /// How much is read from a file at once.
 const PIECE: usize = 64 * 1024;
@@ -46,7 +45,7 @@ impl Spool {
     ///
     /// # Errors
     /// `BodyDigestRequired` when it is larger than a spooled body may be; `BodyBuffersFull`, `BadBody`, `CouldNotDecide`.
-    pub async fn fill(&self, start: Buffered, mut hasher: BodyHasher, body: &mut Incoming) -> Result<(Spooled, BodyDigest), Refusal> {
+    pub async fn fill(&self, start: Buffered, mut hasher: BodyHasher, body: &mut RequestBody) -> Result<(Spooled, BodyDigest), Refusal> {
         let mut share = Share::none(&self.total);
         let (pieces, inbox) = mpsc::channel::<Bytes>(4);
         let (done, file) = oneshot::channel();
@@ -72,7 +71,7 @@ impl Spool {
             if pieces.send(data).await.is_err() {
                 break;
             }
-            next = next_data(body).await;
+            next = body.next().await;
         }
         drop(pieces);
         match file.await {

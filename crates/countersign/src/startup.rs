@@ -26,6 +26,9 @@ use crate::spool::Spool;
 use crate::worker::Shared;
 use crate::{control_socket, data_directory, master_key, tokens_api, use_tally};
 
+/// The database, in the data directory.
+const DATABASE: &str = "countersign.db";
+
 /// Whether the data belongs to `dev` or to `serve`. One does not touch the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -106,9 +109,7 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     let replay = open_replay(&config, data, clock.as_ref())?;
     let master = master_key::load(&config.master_key, entropy.as_ref()).map_err(|error| StartError(error.to_string()))?;
     let store: SharedStore = Arc::new(
-        SqliteStore::open(&data.join("countersign.db"))
-            .await
-            .map_err(|error| StartError::while_doing("cannot open the database", error))?,
+        SqliteStore::open(&data.join(DATABASE)).await.map_err(|error| StartError::while_doing("cannot open the database", error))?,
     );
 
     let nothing_yet = Snapshot {
@@ -208,9 +209,15 @@ fn local_address(told: std::io::Result<SocketAddr>) -> Result<SocketAddr, StartE
 }
 
 fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<SharedReplay, StartError> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let claims_per_secret = u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX);
-    let settings = ReplaySettings { claims_per_secret, ..ReplaySettings::default() };
+    // Without it every boot of the machine would look like this one, and what a crash lost like something remembered.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_err(|error| StartError::while_doing("cannot tell this boot of the machine from the last one (is /proc mounted?)", error))?;
+    let settings = ReplaySettings {
+        claims_per_secret: u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX),
+        // A database without a replay directory beside it: the memory was taken away, which is not a first start.
+        started_before: data.join(DATABASE).exists(),
+        ..ReplaySettings::default()
+    };
     let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim())
         .map_err(|error| StartError::while_doing("cannot open the replay memory", error))?;
     Ok(Arc::new(replay))

@@ -143,3 +143,14 @@ fn what_is_forwarded_has_one_length_and_the_same_target() {
     assert_eq!(seen.headers("host").len(), 1);
     assert_eq!(seen.body, b"abc");
 }
+
+#[test]
+fn a_body_in_chunks_cannot_grow_beyond_the_limit_of_its_route() {
+    let scene = Scene::start();
+    let mut connection = scene.connect();
+    connection.send(b"POST /small/x HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("{:x}\r\n{}\r\n", 600, "a".repeat(600));
+    let _refused_early = connection.try_send(format!("{chunk}{chunk}0\r\n\r\n").as_bytes());
+    connection.answer().assert_refused("body_too_large");
+    assert!(scene.upstream.requests().is_empty(), "the upstream's message was completed");
+}

@@ -51,6 +51,18 @@ fn the_page_of_codes_is_the_table_in_the_code() {
 }
 
 #[test]
+fn the_page_of_settings_is_the_file_that_init_writes() {
+    let file = fs::read_to_string(root().join("crates/countersign/src/init/countersign.toml")).unwrap();
+    let page = format!(
+        "# Configuration\n\nEvery setting, as `countersign init` writes it. What stands behind `#` holds when nothing is written. An unknown key stops the start, and\n\
+         `countersign check` names the line, the column and the nearest key that is known.\n\n\
+         <!-- Printed from crates/countersign/src/init/countersign.toml: UPDATE=1 cargo nextest run -p countersign-e2e tidy -->\n\n\
+         ```toml\n{file}```\n"
+    );
+    assert_printed("docs/reference/config.md", &page);
+}
+
+#[test]
 fn arrows_go_one_way() {
     let packages = packages();
     for (name, may_use) in ARROWS {

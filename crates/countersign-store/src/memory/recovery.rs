@@ -30,7 +30,7 @@ pub(super) struct Recovered {
 /// Reads the mark and the log. `ahead` is how far in front of `now` a signature may have been accepted.
 pub(super) fn recover(
     directory: &Path,
-    held_before: bool,
+    started_before: bool,
     ahead: Duration,
     now: UnixMillis,
     boot: &str,
@@ -40,7 +40,7 @@ pub(super) fn recover(
     let found = mark::find(directory).map_err(failed)?;
     let segments = claim_log::find(directory).map_err(failed)?;
     let why = match found {
-        Found::Missing if segments.is_empty() && !held_before => return fresh(directory, boot, None, UnixMillis::MIN, now),
+        Found::Missing if segments.is_empty() && !started_before => return fresh(directory, boot, None, UnixMillis::MIN, now),
         Found::Missing => "the mark is missing".to_owned(),
         Found::Damaged => "the mark is damaged".to_owned(),
         Found::Mark(mark) => match load(directory, &mark, boot, now) {

@@ -20,6 +20,7 @@ const SETTINGS: ReplaySettings = ReplaySettings {
     window_future: Duration::from_secs(60),
     claims_per_secret: 1000,
     claims_in_all: 1000,
+    started_before: false,
 };
 
 struct MemoryBackend {
@@ -198,6 +199,19 @@ async fn a_directory_that_was_emptied_but_for_its_lock_is_not_new() {
     }
     let cache = backend.start(NOW);
     is_fenced(&cache, cache.fence()).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_was_removed_is_not_new_to_who_knows_better() {
+    let backend = MemoryBackend::new();
+    let fence_of = |name: &str, started_before| {
+        let settings = ReplaySettings { started_before, ..SETTINGS };
+        MemoryReplay::open(&backend.path(name), settings, NOW, "boot 0").unwrap().fence()
+    };
+    assert_eq!(fence_of("first", false), UnixMillis::MIN);
+    assert!(fence_of("removed", true) >= NOW.plus(SETTINGS.window_future));
+    // Knowing of an earlier start says nothing against what is there.
+    assert_eq!(fence_of("first", true), UnixMillis::MIN);
 }
 
 #[tokio::test]

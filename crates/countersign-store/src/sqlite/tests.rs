@@ -7,7 +7,7 @@ use sqlx::{Executor as _, SqlSafeStr as _};
 use super::*;
 use crate::SharedStore;
 use crate::conformance::StoreBackend;
-use crate::conformance::world::World;
+use crate::conformance::world::{World, entry, event};
 
 struct SqliteBackend(tempfile::TempDir);
 
@@ -130,6 +130,26 @@ async fn tampering_with_the_audit_log_shows_where() {
     ] {
         assert_eq!(verified_after(tampering).await, AuditVerdict::Broken(broken), "{tampering}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_on_one_file_take_turns() {
+    let backend = SqliteBackend::new();
+    let world = World::new(&backend).await;
+    let stores = [world.store.clone(), backend.open().await];
+    let before = world.everything().await;
+    let acts: Vec<_> = (0..60u64)
+        .map(|n| {
+            let store = stores[n as usize % 2].clone();
+            let entry = Entry { note: format!("turn {n}"), ..entry(0, 0) };
+            tokio::spawn(async move { store.save_entry(&entry, None, &event()).await.unwrap() })
+        })
+        .collect();
+    for act in acts {
+        assert!(matches!(act.await.unwrap(), Changed::Changed(_)));
+    }
+    assert_eq!(world.everything().await.revision, before.revision + 60);
+    assert_eq!(world.store.verify_audit().await.unwrap(), AuditVerdict::Intact(before.audited as u64 + 60));
 }
 
 #[tokio::test]

@@ -176,16 +176,24 @@ impl Gateway {
 fn refused(status: StatusCode, problem: &Value) -> Failure {
     let text = |name: &str| problem.get(name).and_then(Value::as_str);
     let mut words = text("title").unwrap_or("the gateway refused").to_owned();
-    if let Some(detail) = text("detail") {
-        words.push_str(": ");
-        words.push_str(detail);
-    }
-    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        words.push_str(&format!("\n  {}: {}", part("pointer").trim_start_matches("#/"), part("detail")));
-    }
     if let Some(code) = text("code") {
         words.push_str(&format!(" ({code})"));
+    }
+    if let Some(detail) = text("detail") {
+        words.push_str(&format!(": {detail}"));
+    }
+    let errors = problem.get("errors").and_then(Value::as_array).filter(|errors| !errors.is_empty());
+    match (errors, text("fix")) {
+        (Some(errors), _) => {
+            for error in errors {
+                let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+                // What the admin API asks for in JSON is a flag here.
+                let detail = part("detail").replace("\"wide\": true", "--wide");
+                words.push_str(&format!("\n  {}: {detail}", part("pointer").trim_start_matches("#/")));
+            }
+        }
+        (None, Some(fix)) => words.push_str(&format!("\n  {fix}")),
+        (None, None) => {}
     }
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unreachable(words),
@@ -204,4 +212,30 @@ pub fn segment(name: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_to_do_in_the_words_of_the_command_line() {
+        let said = |status: u16, problem: Value| match refused(StatusCode::from_u16(status).unwrap(), &problem) {
+            Failure::Failed(text) => (1, text),
+            Failure::Unreachable(text) => (4, text),
+            other => panic!("{other:?}"),
+        };
+        let wide = json!({"title": "Bad", "code": "invalid_body", "fix": "Correct it.", "errors": [{"pointer": "#/network", "detail": "say so with \"wide\": true"}]});
+        assert_eq!(said(422, wide), (1, "Bad (invalid_body)\n  network: say so with --wide".into()));
+        let exists = json!({"title": "There is one already", "code": "already_exists", "fix": "Choose another name."});
+        assert_eq!(said(409, exists), (1, "There is one already (already_exists)\n  Choose another name.".into()));
+        assert_eq!(said(403, json!({})), (4, "the gateway refused".into()));
+    }
+
+    #[test]
+    fn names_stay_one_segment_of_a_path() {
+        assert_eq!(segment("a/../b?c=d é"), "a%2F..%2Fb%3Fc%3Dd%20%C3%A9");
+    }
 }

@@ -21,7 +21,7 @@ pub enum Wait {
     Head,
     /// The rest of a body of known length.
     Body,
-    /// The rest of a chunked body, or the answer if nobody calls [`GateState::body_read`].
+    /// The rest of a chunked body.
     Stream,
     /// The edge: for an answer, or until it takes more of the body.
     Answer,
@@ -39,7 +39,6 @@ pub struct GateState {
     mark: AtomicU32,
     released: AtomicU32,
     answered: AtomicBool,
-    body_read: AtomicBool,
     last: AtomicBool,
     asks_upgrade: AtomicBool,
     upgraded: AtomicBool,
@@ -73,14 +72,6 @@ impl GateState {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer { body, exchange: Exchange(Arc::clone(self)) })
-    }
-
-    /// The edge has read the present request's body to its end. Only needed to tell `Wait::Stream` from `Wait::Answer`.
-    pub fn body_read(&self) {
-        self.body_read.store(true, Relaxed);
-        if self.waits_for() == Wait::Stream {
-            self.wait_for(Wait::Answer);
-        }
     }
 
     /// No request may follow the present one; an idle connection ends.
@@ -136,7 +127,6 @@ impl GateState {
     }
 
     pub(super) fn wait_for(&self, wait: Wait) {
-        let wait = if wait == Wait::Stream && self.body_read.load(Relaxed) { Wait::Answer } else { wait };
         if self.wait.swap(wait as u8, Relaxed) != wait as u8 {
             self.mark.store(self.mark.load(Relaxed).wrapping_add(1), Relaxed);
         }
@@ -144,7 +134,6 @@ impl GateState {
 
     pub(super) fn begin(&self) {
         self.answered.store(false, Relaxed);
-        self.body_read.store(false, Relaxed);
         self.wait_for(Wait::Idle);
     }
 
@@ -159,10 +148,6 @@ impl GateState {
 
     pub(super) fn is_answered(&self) -> bool {
         self.answered.load(Relaxed)
-    }
-
-    pub(super) fn is_body_read(&self) -> bool {
-        self.body_read.load(Relaxed)
     }
 
     pub(super) fn is_last(&self) -> bool {
