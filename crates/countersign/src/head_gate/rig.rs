@@ -76,11 +76,6 @@ impl End {
     pub fn written(&self) -> String {
         self.with(|wire| String::from_utf8_lossy(&wire.written).into_owned())
     }
-
-    /// Whether the server has closed its side.
-    pub fn is_shut(&self) -> bool {
-        self.with(|wire| wire.shut)
-    }
 }
 
 impl AsyncRead for End {
@@ -219,7 +214,7 @@ impl Expected {
             let mut words = text.split(' ');
             let (method, target) = (words.next().unwrap(), words.next().unwrap());
             let target = match target.split_once("://") {
-                Some((_, rest)) if !target.starts_with('/') => &rest[rest.find('/').unwrap()..],
+                Some((_, rest)) if !target.starts_with('/') => rest.split_at(rest.find('/').unwrap()).1,
                 _ => target,
             };
             bytes = &bytes[head.length..];
