@@ -16,6 +16,8 @@ mod chunks;
 mod closing;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod sockets;
 mod state;
 #[cfg(test)]
 mod tests;
