@@ -211,7 +211,7 @@ impl Open {
 
     /// Cuts an answer that has been under way for long when what let it in no longer stands.
     fn check_permit(&self, worker: &Worker) {
-        if !matches!(self.gate.waits_for(), Wait::Answer | Wait::Stream | Wait::Body) {
+        if !matches!(self.gate.waits_for(), Wait::Answer | Wait::Stream | Wait::Body | Wait::Reader) {
             self.streams.take();
             return;
         }
@@ -245,13 +245,14 @@ impl Open {
         let most = match self.gate.waits_for() {
             Wait::Idle => limits.idle_time,
             Wait::Head => limits.head_time,
-            Wait::Body | Wait::Stream => limits.body_idle_time,
+            Wait::Body | Wait::Stream | Wait::Reader => limits.body_idle_time,
             Wait::Close => CLOSING_TIME,
             Wait::Answer | Wait::Tunnel => return,
         };
         if since.elapsed() >= most {
             match self.gate.waits_for() {
-                Wait::Close => self.tell(Order::Cut),
+                // Who does not read cannot be told anything.
+                Wait::Close | Wait::Reader => self.tell(Order::Cut),
                 _ => self.gate.time_out(),
             }
         }
