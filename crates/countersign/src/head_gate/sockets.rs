@@ -47,7 +47,7 @@ async fn talk(request: Vec<u8>) -> String {
 }
 
 const BAD: &[u8] = b"GET bad HTTP/1.1\r\n";
-const MORE: [u8; 100 * 1024] = [b'x'; 100 * 1024];
+static MORE: [u8; 100 * 1024] = [b'x'; 100 * 1024];
 
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_goes_on_sending() {
