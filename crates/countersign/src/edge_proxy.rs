@@ -101,8 +101,8 @@ async fn answer(
 
     manners.challenges = Challenges::of(rule);
     let body = RequestBody::new(body, route.body_limit.unwrap_or(u64::MAX))?;
-    let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
-    count_uses(worker, &snapshot, &permit);
+    let Passed { permit, decided_under, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
+    count_uses(worker, &decided_under, &permit);
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
