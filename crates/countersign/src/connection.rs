@@ -119,7 +119,7 @@ impl Connections {
         let limits = HeadLimits { bytes: self.limits.head_bytes, headers: self.limits.headers };
         let ids = worker.request_ids();
         let gated = HeadGate::new(stream, limits, gate, move |code| problem::raw_http1(code, &ids.next()));
-        tokio::task::spawn_local(serve(counted, open, gated));
+        tokio::task::spawn_local(serve(counted, open, gated, limits.headers));
     }
 
     /// Ends connections that take too long, and all of them when the process stops.
@@ -156,7 +156,7 @@ impl Drop for Counted {
     }
 }
 
-async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>) {
+async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>, headers: usize) {
     let worker = Rc::clone(&counted.0);
     let seen = Rc::clone(&open);
     let service = service_fn(move |request| {
@@ -166,7 +166,13 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
             Ok::<_, Infallible>(open.gate.answer(response))
         }
     });
-    let mut served = pin!(http1::Builder::new().half_close(false).serve_connection(gated, service).with_upgrades());
+    let mut http = http1::Builder::new();
+    http.half_close(false);
+    // What the gate lets through must not be refused behind it. Told nothing, hyper allows a hundred, on its stack.
+    if headers > 100 {
+        http.max_headers(headers);
+    }
+    let mut served = pin!(http.serve_connection(gated, service).with_upgrades());
     let mut obeyed = Order::Serve;
     let ended = std::future::poll_fn(|context| {
         let mut waker = open.waker.borrow_mut();
