@@ -134,7 +134,10 @@ async fn check_signature(
         // Not worth reading a body for. Says what a wrong signature says.
         return Err(Code::SignatureMismatch.into());
     }
-    let (digest, body) = read_signed_body(worker, view, body).await?;
+    // A body that comes in drops is not worth waiting for once the signature has become too old.
+    let good_for = fields.signed_at().plus(profile.time().past).since(worker.now());
+    let read = tokio::time::timeout(good_for, read_signed_body(worker, view, body)).await;
+    let (digest, body) = read.map_err(|_elapsed| Refusal::from(Code::TimestampTooOld))??;
     // Read again: while the body came in, the key may have been disabled and its secret removed.
     let (snapshot, now) = (worker.snapshot(), worker.now());
     let key = snapshot.keys.find_signing_key(fields.key_id());

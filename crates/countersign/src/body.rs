@@ -29,6 +29,13 @@ impl ForwardBody {
     }
 }
 
+/// Hyper drops a body when it has sent all of it, or gives up.
+impl Drop for ForwardBody {
+    fn drop(&mut self) {
+        self.progress.finish();
+    }
+}
+
 /// Where the body of a forwarded request comes from. Trailers are dropped: nothing has judged them.
 pub enum Source {
     /// There is none.

@@ -35,6 +35,9 @@ const CLOSING_TIME: Duration = Duration::from_secs(5);
 /// From when on an answer is a stream that ends with what let it in; a slow answer to an ordinary request is not cut.
 const LONG_STREAM: Duration = Duration::from_secs(60);
 
+/// What hyper takes without being told.
+const HYPERS_MOST_HEADERS: usize = 100;
+
 /// The connections of one data thread.
 pub struct Connections {
     template: Connection,
@@ -119,7 +122,7 @@ impl Connections {
         let limits = HeadLimits { bytes: self.limits.head_bytes, headers: self.limits.headers };
         let ids = worker.request_ids();
         let gated = HeadGate::new(stream, limits, gate, move |code| problem::raw_http1(code, &ids.next()));
-        tokio::task::spawn_local(serve(counted, open, gated, limits.headers));
+        tokio::task::spawn_local(serve(counted, open, gated, self.limits.headers));
     }
 
     /// Ends connections that take too long, and all of them when the process stops.
@@ -156,7 +159,7 @@ impl Drop for Counted {
     }
 }
 
-async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>, headers: usize) {
+async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>, most_headers: usize) {
     let worker = Rc::clone(&counted.0);
     let seen = Rc::clone(&open);
     let service = service_fn(move |request| {
@@ -166,13 +169,12 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
             Ok::<_, Infallible>(open.gate.answer(response))
         }
     });
-    let mut http = http1::Builder::new();
-    http.half_close(false);
-    // What the gate lets through must not be refused behind it. Told nothing, hyper allows a hundred, on its stack.
-    if headers > 100 {
-        http.max_headers(headers);
+    let mut server = http1::Builder::new();
+    // The gate has counted them. Hyper's own count is only raised where it must be, as that costs it an allocation.
+    if most_headers > HYPERS_MOST_HEADERS {
+        server.max_headers(most_headers);
     }
-    let mut served = pin!(http.serve_connection(gated, service).with_upgrades());
+    let mut served = pin!(server.half_close(false).serve_connection(gated, service).with_upgrades());
     let mut obeyed = Order::Serve;
     let ended = std::future::poll_fn(|context| {
         let mut waker = open.waker.borrow_mut();
@@ -213,6 +215,11 @@ impl Open {
             self.forwarded.take();
             self.wake();
         }
+    }
+
+    /// No answer is under way.
+    pub fn forget_permit(&self) {
+        self.streams.take();
     }
 
     /// Cuts an answer that has been under way for long when what let it in no longer stands.

@@ -39,6 +39,8 @@ const CONTROL_BODY: u64 = 64 * 1024;
 
 /// Answers one request of a connection.
 pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
+    // What let the last answer in says nothing about this one.
+    open.forget_permit();
     let id = worker.request_ids().next();
     let mut manners = Manners::default();
     match answer(worker, open, request, &id, &mut manners).await {
@@ -113,9 +115,10 @@ async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Out
     if let Some(compared) = compared {
         // The upstream may answer before it has the whole body: its answer waits until the body is known to be the one
         // that was signed. A body that was never read to its end was never compared: then the reason is why sending failed.
-        match compared.await {
-            Ok(outcome) => outcome?,
-            Err(_never) => return Err(answered.err().unwrap_or_else(|| Code::UpstreamOutcomeUnknown.into())),
+        match progress.within(upstream.response_time(), compared).await {
+            Some(Ok(outcome)) => outcome?,
+            None => return Err(Code::UpstreamTimeout.into()),
+            Some(Err(_never)) => return Err(answered.err().unwrap_or_else(|| Code::UpstreamOutcomeUnknown.into())),
         }
     }
     let mut response = answered?;

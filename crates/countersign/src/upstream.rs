@@ -53,7 +53,7 @@ impl Upstream {
             let answer = progress.within(self.settings.response_time, connection.try_send_request(request)).await;
             match answer {
                 Some(Ok(response)) => {
-                    let lease = Lease { upstream: Rc::clone(self), connection: Some(connection) };
+                    let lease = Lease { upstream: Rc::clone(self), connection: Some(connection), progress: progress.clone() };
                     return Ok(response.map(|body| UpstreamBody::new(body, lease)));
                 }
                 Some(Err(mut failed)) => match failed.take_message() {
@@ -67,6 +67,11 @@ impl Upstream {
                 None => return Err(Code::UpstreamTimeout.into()),
             }
         }
+    }
+
+    /// How long the head of an answer may take.
+    pub const fn response_time(&self) -> Duration {
+        self.settings.response_time
     }
 
     /// Closes idle connections that are too old. Called now and then.
@@ -125,17 +130,29 @@ struct Steps {
     /// How long the upstream may take from the last step on.
     most: Cell<Duration>,
     late: Cell<bool>,
+    /// The request's body is out, or given up.
+    sent: Cell<bool>,
 }
 
 impl Progress {
     /// It begins now.
     pub fn begin() -> Self {
-        Self(Rc::new(Steps { last: Cell::new(Instant::now()), most: Cell::new(Duration::MAX), late: Cell::new(false) }))
+        Self(Rc::new(Steps {
+            last: Cell::new(Instant::now()),
+            most: Cell::new(Duration::MAX),
+            late: Cell::new(false),
+            sent: Cell::new(false),
+        }))
     }
 
     /// It got on.
     pub fn step(&self) {
         self.0.last.set(Instant::now());
+    }
+
+    /// Nothing of the request's body is left to send.
+    pub fn finish(&self) {
+        self.0.sent.set(true);
     }
 
     /// Whether the last step is too long ago; once it is, it stays so.
@@ -147,7 +164,7 @@ impl Progress {
     }
 
     /// What `work` comes to, or nothing when there was no progress for `most`.
-    async fn within<T>(&self, most: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn within<T>(&self, most: Duration, work: impl Future<Output = T>) -> Option<T> {
         self.0.most.set(most);
         let mut work = pin!(work);
         std::future::poll_fn(|context| match work.as_mut().poll(context) {
@@ -175,11 +192,13 @@ fn refusal_behind(error: &hyper::Error) -> Option<Refusal> {
 struct Lease {
     upstream: Rc<Upstream>,
     connection: Option<SendRequest<ForwardBody>>,
+    progress: Progress,
 }
 
 impl Lease {
     fn give_back(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        // An upstream may answer before it has the whole request: what is left of it must not meet the next one.
+        if let Some(connection) = self.connection.take().filter(|_| self.progress.0.sent.get()) {
             self.upstream.give_back(connection);
         }
     }
