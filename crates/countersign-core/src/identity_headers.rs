@@ -49,18 +49,6 @@ impl IdentityHeaderNames {
         Ok(Self { id, username, credential, scopes, ours, credentials })
     }
 
-    /// These names, and the headers of signature schemes to take off besides those of the native one.
-    #[must_use]
-    pub fn with_signature_headers<'h>(mut self, names: impl IntoIterator<Item = &'h HeaderName>) -> Self {
-        for name in names {
-            // What describes the message belongs to it, also where a scheme signs it.
-            if !TAKEN.contains(&name.as_str()) {
-                self.credentials.add(name);
-            }
-        }
-        self
-    }
-
     /// The headers in the order id, username, credential, scopes, each with its value if there is one.
     ///
     /// What cannot stand in a header, and `%`, is percent-encoded as UTF-8, so that decoding always gives back the value.

@@ -187,12 +187,6 @@ impl Kinds {
         Self(self.0 | 1 << kind as u8)
     }
 
-    /// This set and the other.
-    #[must_use]
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     /// What is in this set and not in the other.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {

@@ -228,11 +228,6 @@ impl Profile {
         self.draft.time
     }
 
-    /// The headers that hold its fields: they may come once, and are stripped before forwarding.
-    pub fn field_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.draft.fields().filter_map(|field| self.draft.headers.get(usize::from(field.slot.0)))
-    }
-
     /// The native scheme, `v3.0` (section 2.2 of the design): four headers, nine lines, no options.
     pub fn native() -> Self {
         const DIGITS: &[u8] = b"0123456789";
