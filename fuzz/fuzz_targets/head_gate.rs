@@ -7,7 +7,7 @@
 
 // The gate alone, without the program around it: this builds in a minute and runs the same code.
 #[path = "../../crates/countersign/src"]
-#[allow(dead_code, reason = "the gate as the program has it, and the rig as the tests have it")]
+#[allow(dead_code, unused_imports, reason = "the gate as the program has it, and the rig as the tests have it")]
 mod source {
     pub mod head_gate;
     #[path = "head_gate/rig.rs"]

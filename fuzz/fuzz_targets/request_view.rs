@@ -18,7 +18,9 @@ fuzz_target!(|data: &[u8]| {
     for line in lines {
         let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let (name, value) = line.split_at(at);
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.get(1..).unwrap_or_default())) else { return };
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.get(1..).unwrap_or_default())) else {
+            return;
+        };
         request = request.header(name, value);
     }
     let Ok(request) = request.body(()) else { return };

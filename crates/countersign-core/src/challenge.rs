@@ -43,11 +43,11 @@ impl Challenges {
     }
 
     fn challenge(&self, kind: Kind, code: Code) -> Option<HeaderValue> {
-        let scheme = match kind {
-            Kind::Jwt => "Bearer",
-            Kind::Hmac => "Signature",
-            Kind::ApiKey => "ApiKey",
-            Kind::Mtls => "ClientCertificate",
+        let (scheme, alone) = match kind {
+            Kind::Jwt => ("Bearer", "Bearer realm=\"countersign\""),
+            Kind::Hmac => ("Signature", "Signature realm=\"countersign\""),
+            Kind::ApiKey => ("ApiKey", "ApiKey realm=\"countersign\""),
+            Kind::Mtls => ("ClientCertificate", "ClientCertificate realm=\"countersign\""),
         };
         let error = match code {
             Code::InsufficientScope => Some("insufficient_scope"),
@@ -55,7 +55,7 @@ impl Challenges {
             _ => Some(code.as_str()),
         };
         let Some(error) = error.filter(|_| about(code) == Some(kind)) else {
-            return HeaderValue::from_str(&format!("{scheme} realm=\"countersign\"")).ok();
+            return Some(HeaderValue::from_static(alone));
         };
         let mut text = format!("{scheme} realm=\"countersign\", error=\"{error}\", error_description=\"{}\"", code.title());
         if let (Code::InsufficientScope, Some(scopes)) = (code, &self.scopes) {

@@ -211,7 +211,7 @@ codes! {
     /// A client secret was shown; applications that log in have none.
     InvalidClient "invalid_client" 401 "The application cannot be authenticated" "Send client_id without a secret; signed requests and API keys are for clients with secrets.";
     /// The body cannot be read as what it should be.
-    InvalidBody "invalid_body" 422 "The request body cannot be read" "Correct the fields named in errors.";
+    InvalidBody "invalid_body" 422 "The request body is not what is expected here" "Correct what errors names.";
     /// The media type is not one of those that are read.
     UnsupportedMediaType "unsupported_media_type" 415 "The media type is not supported" "Send application/json (the token endpoint also reads forms).";
     /// No such thing.
@@ -223,7 +223,7 @@ codes! {
     /// The only secret of a key.
     LastSecret "last_secret" 409 "It is the only secret of its key" "Add another secret first, or remove the key.";
     /// What depends on it is not there.
-    NoOwner "no_owner" 404 "What it belongs to is not there" "Check the name or id in the path.";
+    NoOwner "no_owner" 404 "What it would belong to is not there" "Check the name or id of the list or client, or make it first.";
     /// The change is stored, but the rules in force could not be renewed.
     NotYetInForce "not_yet_in_force" 503 "The change is saved but not yet in force" "Nothing needs to be repeated; the gateway keeps trying.";
     /// The request names a host that is not the admin address: a page that rebinds its name would.

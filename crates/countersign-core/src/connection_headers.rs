@@ -2,7 +2,8 @@
 
 use http::HeaderMap;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 
 use crate::code::{Code, Refusal};
@@ -25,7 +26,8 @@ const MOST_NAMED: usize = 32;
 
 /// Removes them. Run it before identity headers are set, so that `Connection` cannot name one of those away.
 ///
-/// Fails with `bad_header_value` if `Connection` is not a list of names, or names what frames or routes the message.
+/// Fails with `bad_header_value` if `Connection` is not a list of names, or names what frames or routes the message, or what its
+/// signature covers: that was judged as part of it, so it is not taken off behind the judgement.
 pub fn remove(headers: &mut HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(CONNECTION) {
         for name in named(headers)? {
@@ -33,7 +35,8 @@ pub fn remove(headers: &mut HeaderMap) -> Result<(), Refusal> {
         }
         headers.remove(CONNECTION);
     }
-    for name in &ALWAYS {
+    // One look at each name that is there costs less than looking up each of ours in vain.
+    while let Some(name) = headers.keys().find(|name| ALWAYS.contains(name)).cloned() {
         headers.remove(name);
     }
     Ok(())
@@ -51,7 +54,7 @@ fn named(headers: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> {
             }
             let name =
                 HeaderName::from_bytes(option).map_err(|_| Refusal::with(Code::BadHeaderValue, "Connection is not a list of names."))?;
-            if name == HOST || name == CONTENT_LENGTH || names.len() >= MOST_NAMED {
+            if name == HOST || name == CONTENT_LENGTH || name == CONTENT_TYPE || names.len() >= MOST_NAMED {
                 return Err(Refusal::with(Code::BadHeaderValue, "Connection names a header that it must not name, or too many."));
             }
             names.push(name);
@@ -116,7 +119,7 @@ mod tests {
     #[test]
     fn connection_cannot_name_what_frames_or_routes_the_message() {
         let many = vec!["a"; 33].join(",");
-        for bad in ["host", "Content-Length", "a b", "a:b", "\"a\"", &many] {
+        for bad in ["host", "Content-Length", "content-type", "a b", "a:b", "\"a\"", &many] {
             let mut map = headers(&[("connection", bad), ("host", "a")]);
             assert_eq!(remove(&mut map).unwrap_err().code, Code::BadHeaderValue, "{bad}");
         }

@@ -191,7 +191,13 @@ impl Profile {
     /// Judges when a request was signed, before its body is read. `fence` is what the replay cache says.
     pub fn check_time(&self, fields: &Fields<'_>, now: UnixMillis, fence: UnixMillis) -> Result<(), Refusal> {
         self.judge_time(fields.signed_at, now)?;
-        if fields.signed_at <= fence { Err(Code::SignedBeforeFence.into()) } else { Ok(()) }
+        if fields.signed_at > fence {
+            return Ok(());
+        }
+        let refusal = Refusal::from(Code::SignedBeforeFence);
+        // The fence can be ahead of the clock: then a new signature helps only once the clock has passed it.
+        let wait = fence.since(now);
+        Err(if wait.is_zero() { refusal } else { refusal.after(wait.saturating_add(Duration::from_secs(1))) })
     }
 
     /// Verifies a signature. `key` is what was found under [`Fields::key_id`]; an unknown key costs the same and is refused in

@@ -3,6 +3,9 @@
 //! Facts come from one snapshot; every check is a pure function of the core that leaves a proof or a refusal; what cannot be
 //! decided is refused.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use countersign_core::access_token;
 use countersign_core::api_key::{self, ShownApiKey};
 use countersign_core::code::{Code, Refusal};
@@ -25,6 +28,9 @@ use crate::worker::Worker;
 pub struct Passed {
     /// The proof that the request was decided about.
     pub permit: Permit,
+    /// The rules that it was decided under.
+    #[allow(clippy::redundant_allocation, reason = "as `Worker::snapshot` gives it")]
+    pub decided_under: Rc<Arc<Snapshot>>,
     /// The body as it is to be forwarded.
     pub body: Source,
     /// Resolves when a streamed body was compared.
@@ -70,8 +76,15 @@ pub async fn run(
         None => (Source::Passing(body), None),
     };
 
-    match decide::decide(rule, evidence, &snapshot.lists, view, now) {
-        Decision::Allow(permit) => Ok(Passed { permit, body, compared }),
+    // A body may have taken its time: the rules and the time are those of now, and what was verified before must still stand.
+    let (decided_under, now) = (worker.snapshot(), worker.now());
+    match decide::decide(rule, evidence, &decided_under.lists, view, now) {
+        Decision::Allow(permit) => {
+            if !std::ptr::eq::<Snapshot>(&**decided_under, snapshot) && !decided_under.still_lets_in(&permit, now) {
+                return Err(Code::SessionEnded.into());
+            }
+            Ok(Passed { permit, decided_under, body, compared })
+        }
         Decision::Challenge(refusal) | Decision::Deny(refusal) => Err(refusal),
     }
 }
@@ -122,7 +135,9 @@ async fn check_signature(
         return Err(Code::SignatureMismatch.into());
     }
     let (digest, body) = read_signed_body(worker, view, body).await?;
-    let now = worker.now();
+    // Read again: while the body came in, the key may have been disabled and its secret removed.
+    let (snapshot, now) = (worker.snapshot(), worker.now());
+    let key = snapshot.keys.find_signing_key(fields.key_id());
     let good = profile.verify(fields, view, digest, key, now)?;
     let claim = match replay.claim(good.claim(), now).await {
         Ok(claim) => claim,

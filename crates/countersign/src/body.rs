@@ -52,7 +52,7 @@ impl Body for ForwardBody {
         let data = match source {
             Source::Empty => None,
             Source::Passing(body) => ready!(body.poll_data(context)),
-            Source::Buffered(buffered) => buffered.take().map(|buffered| Ok(buffered.bytes)),
+            Source::Buffered(buffered) => buffered.take().map(|buffered| Ok(buffered.into_bytes())),
             Source::Checked(body) => ready!(body.poll_data(context)),
             Source::Spooled(body) => ready!(body.poll_data(context)),
         };
@@ -233,8 +233,14 @@ pub async fn read_ahead(body: &mut RequestBody, limit: usize, budget: &Arc<Budge
 }
 
 impl Buffered {
-    /// The bytes.
-    pub fn bytes(&self) -> &Bytes {
+    /// The bytes, which stay charged to the budget until the last of them is gone.
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffered {
+    fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
@@ -262,7 +268,7 @@ impl CheckedBody {
         // Unknown when a part was read already: then the length was not declared.
         let size_hint = if start.is_some() { SizeHint::default() } else { body.size_hint() };
         let (held, hasher) = match start {
-            Some((buffered, hasher)) => (Some(buffered.bytes), hasher),
+            Some((buffered, hasher)) => (Some(buffered.into_bytes()), hasher),
             None => (None, BodyHasher::new()),
         };
         (Self { body, size_hint, hasher: Some(hasher), declared, held, outcome: Some(outcome) }, told)
@@ -347,5 +353,27 @@ impl Body for AnswerBody {
             Self::Bytes(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Upstream(body) => body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffered_body_is_charged_until_its_bytes_are_gone() {
+        let budget = Budget::new(10);
+        let mut share = Share::none(&budget);
+        share.grow_to(10).unwrap();
+        let buffered = Buffered { bytes: Bytes::from_static(b"0123456789"), _share: share };
+        let mut body = ForwardBody::new(Source::Buffered(Some(buffered)), Progress::begin());
+        let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut Context::from_waker(std::task::Waker::noop())) else {
+            panic!("the body is at hand")
+        };
+        let bytes = frame.into_data().unwrap();
+        assert!(budget.take(1).is_err(), "the bytes wait to be written and are in memory still");
+        assert_eq!(bytes, "0123456789");
+        drop(bytes);
+        assert!(budget.take(10).is_ok());
     }
 }

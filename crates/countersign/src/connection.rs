@@ -26,6 +26,7 @@ use crate::head_gate::{GateState, HeadGate, Wait};
 use crate::listen::Stage;
 use crate::problem;
 use crate::reserved::ReservedPaths;
+use crate::upstream::Progress;
 use crate::worker::Worker;
 
 /// How long a client may take to read a last answer and close.
@@ -60,6 +61,8 @@ pub struct Open {
     watched: Cell<(u32, Instant)>,
     /// What let the answer in that is under way, and since when it is.
     streams: RefCell<Option<(Permit, Instant)>>,
+    /// The request that is being forwarded.
+    forwarded: RefCell<Option<Progress>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
 }
@@ -108,6 +111,7 @@ impl Connections {
             gate: Arc::clone(&gate),
             watched: Cell::new((0, Instant::now())),
             streams: RefCell::new(None),
+            forwarded: RefCell::new(None),
             order: Cell::new(if *self.stage.borrow() == Stage::Running { Order::Serve } else { Order::Finish }),
             waker: RefCell::new(None),
         });
@@ -123,6 +127,7 @@ impl Connections {
         let stage = *self.stage.borrow();
         self.open.borrow_mut().retain(|open| {
             let Some(open) = open.upgrade() else { return false };
+            open.check_progress();
             match stage {
                 Stage::Running => {
                     open.check_time(&self.limits);
@@ -192,9 +197,21 @@ impl Open {
         *self.streams.borrow_mut() = Some((permit, Instant::now()));
     }
 
+    /// A request is being forwarded: the sweep tells it when the upstream takes too long.
+    pub fn watch(&self, progress: &Progress) {
+        *self.forwarded.borrow_mut() = Some(progress.clone());
+    }
+
+    fn check_progress(&self) {
+        if self.forwarded.borrow().as_ref().is_some_and(Progress::is_late) {
+            self.forwarded.take();
+            self.wake();
+        }
+    }
+
     /// Cuts an answer that has been under way for long when what let it in no longer stands.
     fn check_permit(&self, worker: &Worker) {
-        if !matches!(self.gate.waits_for(), Wait::Answer | Wait::Stream | Wait::Body) {
+        if !matches!(self.gate.waits_for(), Wait::Answer | Wait::Stream | Wait::Body | Wait::Reader) {
             self.streams.take();
             return;
         }
@@ -206,9 +223,13 @@ impl Open {
     }
 
     fn tell(&self, order: Order) {
-        if self.order.replace(order) != order
-            && let Some(waker) = self.waker.borrow().as_ref()
-        {
+        if self.order.replace(order) != order {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
     }
@@ -224,13 +245,14 @@ impl Open {
         let most = match self.gate.waits_for() {
             Wait::Idle => limits.idle_time,
             Wait::Head => limits.head_time,
-            Wait::Body | Wait::Stream => limits.body_idle_time,
+            Wait::Body | Wait::Stream | Wait::Reader => limits.body_idle_time,
             Wait::Close => CLOSING_TIME,
             Wait::Answer | Wait::Tunnel => return,
         };
         if since.elapsed() >= most {
             match self.gate.waits_for() {
-                Wait::Close => self.tell(Order::Cut),
+                // Who does not read cannot be told anything.
+                Wait::Close | Wait::Reader => self.tell(Order::Cut),
                 _ => self.gate.time_out(),
             }
         }

@@ -14,7 +14,7 @@ use countersign_core::rule::Kind;
 use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
@@ -84,8 +84,8 @@ async fn answer(
 
     manners.challenges = Challenges::of(rule);
     let body = RequestBody::new(body, route.body_limit.unwrap_or(u64::MAX))?;
-    let Passed { permit, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
-    count_uses(worker, &snapshot, &permit);
+    let Passed { permit, decided_under, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
+    count_uses(worker, &decided_under, &permit);
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
@@ -108,11 +108,15 @@ struct Outgoing<'u> {
 /// Sends a request that may pass, and relays the answer.
 async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Outgoing<'_>) -> Result<Response<AnswerBody>, Refusal> {
     let Outgoing { upstream, request, progress, compared, upgrade } = outgoing;
+    open.watch(&progress);
     let answered = upstream.send(request, &progress).await;
     if let Some(compared) = compared {
         // The upstream may answer before it has the whole body: its answer waits until the body is known to be the one
-        // that was signed. A body that was never read to its end was never compared.
-        compared.await.map_err(|_never| Refusal::from(Code::UpstreamOutcomeUnknown))??;
+        // that was signed. A body that was never read to its end was never compared: then the reason is why sending failed.
+        match compared.await {
+            Ok(outcome) => outcome?,
+            Err(_never) => return Err(answered.err().unwrap_or_else(|| Code::UpstreamOutcomeUnknown.into())),
+        }
     }
     let mut response = answered?;
     match (response.status(), upgrade) {
@@ -124,15 +128,21 @@ async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Out
                     tunnel::run(worker, client, upstream, permit, stage).await;
                 }
             });
-            strip_connection(response.headers_mut(), true)?;
+            strip_connection(response.headers_mut(), true).map_err(not_theirs)?;
             return Ok(response.map(AnswerBody::Upstream));
         }
         // An upgrade that nobody asked for.
         (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
-        _ => strip_connection(response.headers_mut(), false)?,
+        _ => strip_connection(response.headers_mut(), false).map_err(not_theirs)?,
     }
     open.streams_under(permit);
     Ok(response.map(AnswerBody::Upstream))
+}
+
+/// What is wrong with an answer is not the client's fault.
+fn not_theirs(refusal: Refusal) -> Refusal {
+    tracing::debug!(code = %refusal.code, "the upstream's answer cannot be relayed");
+    Code::UpstreamOutcomeUnknown.into()
 }
 
 /// What the upstream is told about where a request came from.
@@ -157,6 +167,8 @@ fn outbound(
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
         head.uri = Uri::from(path);
     }
+    // Each hop says its own version (RFC 9110 section 2.5).
+    head.version = Version::HTTP_11;
     let headers = &mut head.headers;
     // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
     strip_connection(headers, upgrade)?;

@@ -16,6 +16,8 @@ mod chunks;
 mod closing;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod sockets;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use countersign_core::code::Code;
 use countersign_core::head::{BodyLength, HeadLimits, HeadScanner, Scan};
 use hyper::rt::ReadBufCursor;
@@ -194,15 +196,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
     fn poll_give(&mut self, cx: &mut Context<'_>, to: &mut ReadBufCursor<'_>, most: usize, wait: Wait) -> Poll<io::Result<u64>> {
         let most = most.min(to.remaining());
         if !self.kept.is_empty() {
-            let bytes = self.kept.split_to(most.min(self.kept.len()));
-            to.put_slice(&bytes);
+            let bytes = self.kept.get(..most).unwrap_or(&self.kept);
+            to.put_slice(bytes);
             if let Stage::Stream(chunks) = &mut self.stage {
-                chunks.pass(&bytes);
+                chunks.pass(bytes);
             }
+            let given = bytes.len();
+            // Not split off: that would make the buffer a shared one, which costs an allocation.
+            self.kept.advance(given);
             if self.kept.is_empty() && self.kept.capacity() > KEEP {
                 self.kept = BytesMut::new();
             }
-            return Poll::Ready(Ok(bytes.len() as u64));
+            return Poll::Ready(Ok(given as u64));
         }
         if self.state.is_overdue() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -260,11 +265,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Read for HeadGate<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let gate = self.get_mut();
+        let written = Pin::new(&mut gate.io).poll_write(cx, bytes);
+        gate.state.wait_for_reader(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, slices)
+        let gate = self.get_mut();
+        let written = Pin::new(&mut gate.io).poll_write_vectored(cx, slices);
+        gate.state.wait_for_reader(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

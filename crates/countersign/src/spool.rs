@@ -54,8 +54,7 @@ impl Spool {
             let _ = done.send(write(directory, inbox).await);
         });
         let mut length = 0u64;
-        let mut next = Some(Ok(start.bytes().clone()));
-        drop(start);
+        let mut next = Some(Ok(start.into_bytes()));
         let mut first = true;
         while let Some(data) = next {
             let data = data?;

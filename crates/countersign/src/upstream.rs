@@ -102,7 +102,9 @@ impl Upstream {
             Err(_elapsed) => return Err(unreachable(&"no answer within connect_seconds")),
         };
         stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        // Nearly every request is a head alone: one buffer costs the kernel less than a list of one.
+        let (sender, connection) =
+            http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
         tokio::task::spawn_local(async move {
             // Its end is seen by whoever holds the sender.
             let _ = connection.with_upgrades().await;
@@ -111,32 +113,49 @@ impl Upstream {
     }
 }
 
-/// When a request last got on: its head or a piece of its body was taken.
+/// How a request gets on: when its head or a piece of its body was last taken, and whether that is too long ago.
+///
+/// It has no timer of its own: who sweeps the connections looks at it and wakes the request. A timer for each request would
+/// cost more than its authentication.
 #[derive(Clone)]
-pub struct Progress(Rc<Cell<Instant>>);
+pub struct Progress(Rc<Steps>);
+
+struct Steps {
+    last: Cell<Instant>,
+    /// How long the upstream may take from the last step on.
+    most: Cell<Duration>,
+    late: Cell<bool>,
+}
 
 impl Progress {
     /// It begins now.
     pub fn begin() -> Self {
-        Self(Rc::new(Cell::new(Instant::now())))
+        Self(Rc::new(Steps { last: Cell::new(Instant::now()), most: Cell::new(Duration::MAX), late: Cell::new(false) }))
     }
 
     /// It got on.
     pub fn step(&self) {
-        self.0.set(Instant::now());
+        self.0.last.set(Instant::now());
+    }
+
+    /// Whether the last step is too long ago; once it is, it stays so.
+    pub fn is_late(&self) -> bool {
+        if self.0.last.get().elapsed() >= self.0.most.get() {
+            self.0.late.set(true);
+        }
+        self.0.late.get()
     }
 
     /// What `work` comes to, or nothing when there was no progress for `most`.
     async fn within<T>(&self, most: Duration, work: impl Future<Output = T>) -> Option<T> {
+        self.0.most.set(most);
         let mut work = pin!(work);
-        loop {
-            let last = self.0.get();
-            match tokio::time::timeout_at((last + most).into(), work.as_mut()).await {
-                Ok(done) => return Some(done),
-                Err(_elapsed) if self.0.get() == last => return None,
-                Err(_elapsed) => {}
-            }
-        }
+        std::future::poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if self.0.late.get() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 }
 

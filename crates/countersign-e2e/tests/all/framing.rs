@@ -1,6 +1,6 @@
 //! Requests that two parsers would delimit differently. None reaches the upstream, and what is smuggled behind them is never a request.
 
-use countersign_e2e::Scene;
+use countersign_e2e::{RecordingUpstream, Reply, Scene};
 
 /// What is hidden behind each case. If anything parsed it as a request, it would be forwarded.
 const SMUGGLED: &str = "GET /open/smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n";
@@ -153,4 +153,19 @@ fn a_body_in_chunks_cannot_grow_beyond_the_limit_of_its_route() {
     let _refused_early = connection.try_send(format!("{chunk}{chunk}0\r\n\r\n").as_bytes());
     connection.answer().assert_refused("body_too_large");
     assert!(scene.upstream.requests().is_empty(), "the upstream's message was completed");
+}
+
+#[test]
+fn an_old_client_is_forwarded_in_our_own_version() {
+    let scene = Scene::start();
+    let answer = scene.connect().send(b"GET /open/old HTTP/1.0\r\nHost: api.test\r\n\r\n").rest();
+    assert!(answer.starts_with(b"HTTP/1.0 200 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(scene.upstream.requests()[0].request_line(), "GET /open/old HTTP/1.1");
+}
+
+#[test]
+fn an_answer_that_cannot_be_relayed_is_not_the_clients_fault() {
+    let answer = b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nok";
+    let scene = Scene::start_with(RecordingUpstream::start_with(|_| Reply::Bytes(answer.to_vec())), "");
+    scene.get("/open/x", "").assert_refused("upstream_outcome_unknown");
 }

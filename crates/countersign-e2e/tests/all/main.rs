@@ -21,4 +21,5 @@ mod refusals;
 mod restart;
 mod signed;
 mod tidy;
+mod tidy_pages;
 mod websocket;

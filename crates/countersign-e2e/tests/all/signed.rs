@@ -281,6 +281,49 @@ fn a_client_that_stops_within_a_stream_leaves_the_upstream_with_half_a_message()
     assert!(scene.upstream.requests().is_empty());
 }
 
+#[test]
+fn an_upstream_that_cannot_be_reached_is_said_to_be_so_for_a_stream_too() {
+    let route = format!("{SMALL_BUFFER}[[route]]\npath = \"/signed/gone\"\nrequire = \"hmac\"\nupstream = \"nowhere\"\n");
+    let scene = Scene::start_with(RecordingUpstream::start(), &route);
+    let body = vec![b'a'; 100_000];
+    let digest = sha256_hex(&body);
+    let signed = scene.signed("POST", "/signed/gone").body("text/plain", b"").digest(&digest);
+    let head = signed.header("Content-Digest", &content_digest(&digest)).head();
+    let mut connection = scene.connect();
+    connection.send(format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    connection.answer().assert_refused("upstream_unreachable");
+}
+
+#[test]
+fn a_key_that_is_disabled_while_the_body_comes_in_lets_nothing_through() {
+    let scene = Scene::start();
+    let request = scene.signed("POST", "/signed/slow").body("text/plain", b"pay 10").bytes();
+    let (first, last) = request.split_at(request.len() - 3);
+    let mut connection = scene.connect();
+    connection.send(first);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let path = format!("/admin/v1/clients/{}", scene.client);
+    scene.admin("PATCH", &path, &serde_json::json!({"enabled": false})).assert_ok();
+    connection.send(last).answer().assert_refused("signature_mismatch");
+    assert_eq!(scene.upstream.total_bytes(), 0);
+}
+
+#[test]
+fn an_entry_that_is_removed_while_the_body_comes_in_lets_nothing_through() {
+    let scene = Scene::start();
+    let request = scene.signed("POST", "/api/v3.0/slow").body("text/plain", b"pay 10").bytes();
+    let (first, last) = request.split_at(request.len() - 3);
+    let mut connection = scene.connect();
+    connection.send(first);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let entries = scene.admin("GET", "/admin/v1/allow-lists/partners/entries", &serde_json::Value::Null).assert_ok().json();
+    let id = entries["items"][0]["id"].as_str().unwrap_or_else(|| panic!("{entries}")).to_owned();
+    let path = format!("/admin/v1/allow-lists/partners/entries/{id}");
+    scene.admin("PATCH", &path, &serde_json::json!({"enabled": false})).assert_ok();
+    connection.send(last).answer().assert_refused("address_not_allowed");
+    assert_eq!(scene.upstream.total_bytes(), 0);
+}
+
 fn stream(scene: &Scene, body: &[u8], digest: &str) -> Answer {
     let signed = scene.signed("POST", "/signed/large").body("text/plain", b"").digest(digest);
     let head = signed.header("Content-Digest", &content_digest(digest)).head();

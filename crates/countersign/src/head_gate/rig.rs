@@ -214,8 +214,8 @@ impl Expected {
             let mut words = text.split(' ');
             let (method, target) = (words.next().unwrap(), words.next().unwrap());
             let target = match target.split_once("://") {
-                Some((_, rest)) => rest.split_at(rest.find('/').unwrap()).1,
-                None => target,
+                Some((_, rest)) if !target.starts_with('/') => rest.split_at(rest.find('/').unwrap()).1,
+                _ => target,
             };
             bytes = &bytes[head.length..];
             let whole = match head.body {

@@ -25,6 +25,8 @@ pub enum Wait {
     Stream,
     /// The edge: for an answer, or until it takes more of the body.
     Answer,
+    /// The client, to read more of an answer.
+    Reader,
     /// Nothing that the gate knows of: the connection is upgraded.
     Tunnel,
     /// The client's end of a connection that is closing.
@@ -95,7 +97,8 @@ impl GateState {
             2 => Wait::Body,
             3 => Wait::Stream,
             4 => Wait::Answer,
-            5 => Wait::Tunnel,
+            5 => Wait::Reader,
+            6 => Wait::Tunnel,
             _ => Wait::Close,
         }
     }
@@ -129,6 +132,16 @@ impl GateState {
     pub(super) fn wait_for(&self, wait: Wait) {
         if self.wait.swap(wait as u8, Relaxed) != wait as u8 {
             self.mark.store(self.mark.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    }
+
+    /// Notes whether the client has left no room for what there is to write.
+    pub(super) fn wait_for_reader(&self, waits: bool) {
+        match (waits, self.waits_for()) {
+            (true, Wait::Tunnel) => {}
+            (true, _) => self.wait_for(Wait::Reader),
+            (false, Wait::Reader) => self.wait_for(Wait::Answer),
+            (false, _) => {}
         }
     }
 

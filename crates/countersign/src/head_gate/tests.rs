@@ -309,6 +309,35 @@ fn expected(input: &[u8]) -> (Vec<(String, Vec<u8>)>, Option<Code>) {
     }
 }
 
+/// Who reads slowly is seen by the sweep: `mark` moves whenever some of the answer is taken, and else it stands.
+#[test]
+fn a_client_that_does_not_read_its_answer_is_told_from_an_upstream_that_is_slow() {
+    rig::with_timers(|| {
+        let (wire, state, bell) = (rig::End::default(), Arc::new(GateState::new()), Arc::new(rig::Bell::default()));
+        let answers = Arc::clone(&state);
+        let service = service_fn(move |_: Request<Incoming>| {
+            let response = answers.answer(Response::new(Full::new(Bytes::from_static(&[b'x'; 1000]))));
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let gate = HeadGate::new(wire.clone(), HeadLimits::default(), Arc::clone(&state), render);
+        let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(gate, service));
+        wire.read_only(Some(10));
+        wire.send(GET.as_bytes());
+        assert!(bell.drive(connection.as_mut()).is_none());
+        assert_eq!(state.waits_for(), Wait::Reader);
+        let mark = state.mark();
+        assert!(bell.drive(connection.as_mut()).is_none());
+        assert_eq!((state.waits_for(), state.mark()), (Wait::Reader, mark));
+        wire.read_only(Some(10));
+        assert!(bell.drive(connection.as_mut()).is_none());
+        assert_eq!(state.waits_for(), Wait::Reader);
+        assert_ne!(state.mark(), mark);
+        wire.read_only(None);
+        assert!(bell.drive(connection.as_mut()).is_none());
+        assert_eq!(state.waits_for(), Wait::Idle);
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 

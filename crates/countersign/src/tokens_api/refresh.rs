@@ -58,7 +58,8 @@ async fn rotate(asked: &Asked, shown: &SecretText, beside: Shows, wanted: Option
         Shows::AccessTokenOf(session) => (found.session.client.clone(), Some(session)),
     };
     let user = found.user.as_ref().filter(|user| user.enabled).ok_or_else(wrong)?;
-    let scopes = grant(wanted, &found.session.scopes)?;
+    // What was taken from the user since the login is not given out again.
+    let scopes = grant(wanted, &found.session.scopes.shared_with(&user.scopes))?;
 
     let now = control.now();
     let made = make_pair(control, user, &found.session, scopes, now)?;
@@ -78,8 +79,9 @@ async fn rotate(asked: &Asked, shown: &SecretText, beside: Shows, wanted: Option
     };
     let id = &found.session.id;
     let actor = Actor::Principal(PrincipalId::User(found.session.user.clone()));
-    let detail = serde_json::json!({"client": rotation.client.as_str(), "address": asked.address.to_string()});
-    let audit = audit_event(now, actor, "session.refreshed", id, detail, &asked.request);
+    // Written only when the token was spent before: what changes then is that the session ends.
+    let detail = serde_json::json!({"by": "replay", "client": rotation.client.as_str(), "address": asked.address.to_string()});
+    let audit = audit_event(now, actor, "session.ended", id, detail, &asked.request);
     match control.store.rotate_refresh(&rotation, &audit).await.map_err(store_failed)? {
         RotateOutcome::Rotated => Ok(TokenAnswer { pair: made.pair, now }),
         RotateOutcome::Again(kept) => {

@@ -205,6 +205,19 @@ async fn a_replay_after_the_grace_ends_the_session_everywhere() {
     assert_invalid_grant(&bench.refresh(&second.text("refresh_token")).await);
     assert!(bench.takes(&other.text("access_token")), "the other login goes on");
     assert_eq!(bench.refresh(&other.text("refresh_token")).await.status, 200);
+    let rows = bench.local("GET", "/audit?limit=1000", &json!(null)).await.json();
+    let of_session = |row: &&Value| row["target"] == claims(&mine.text("access_token"))["sid"];
+    let said: Vec<_> = rows["items"].as_array().unwrap().iter().filter(of_session).map(|row| row["action"].clone()).collect();
+    assert_eq!(said, ["session.opened", "session.ended"], "{rows}");
+}
+
+#[tokio::test]
+async fn a_scope_that_was_taken_from_the_user_does_not_come_back_with_a_refresh() {
+    let bench = Bench::with_bob().await;
+    let first = bench.log_in().await;
+    assert_eq!(bench.local("PATCH", "/users/bob", &json!({"scopes": ["read"]})).await.status, 200);
+    let second = bench.refresh(&first.text("refresh_token")).await.json();
+    assert_eq!(second["scope"], "read");
 }
 
 #[tokio::test]

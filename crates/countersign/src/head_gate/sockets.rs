@@ -1,0 +1,69 @@
+//! What only a real socket shows: whether an answer survives the closing of a connection on which the client still sends.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use countersign_core::head::HeadLimits;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::rig::render;
+use super::{GateState, HeadGate};
+
+/// Sends all of `request` without reading, and only then reads the answer. `/early` is answered without reading its body.
+async fn talk(request: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    let state = Arc::new(GateState::new());
+    let gate = HeadGate::new(server, HeadLimits::default(), Arc::clone(&state), render);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let state = Arc::clone(&state);
+        async move {
+            let mut response = Response::new(Full::<Bytes>::default());
+            if request.uri().path() == "/early" {
+                *response.status_mut() = StatusCode::UNAUTHORIZED;
+            } else {
+                let _ = request.into_body().collect().await;
+            }
+            Ok::<_, Infallible>(state.answer(response))
+        }
+    });
+    let serving = http1::Builder::new().serve_connection(gate, service).with_upgrades();
+    let talking = async move {
+        // Sending into a connection that is being closed may fail; the answer must be there all the same.
+        let _ = client.write_all(&request).await;
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    };
+    tokio::join!(serving, talking).1
+}
+
+const BAD: &[u8] = b"GET bad HTTP/1.1\r\n";
+static MORE: [u8; 100 * 1024] = [b'x'; 100 * 1024];
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_goes_on_sending() {
+    let answer = talk([BAD, &MORE].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_target"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_refusal_behind_an_answer_reaches_a_client_that_goes_on_sending() {
+    let answer = talk([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", BAD, &MORE].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("bad_target"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_was_read_reaches_a_client_that_goes_on_sending() {
+    let answer =
+        talk([format!("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", MORE.len()).as_bytes(), &MORE].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
