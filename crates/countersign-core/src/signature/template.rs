@@ -3,13 +3,13 @@
 //! Values are bytes with their provenance. Reading one allocates nothing as long as it is lent from the request or at most
 //! 64 bytes long, which is every value of the native scheme.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::body::BodyDigest;
+use super::bytes::Bytes;
 use super::coverage::{Coverage, Parts, Provenance, Slot};
+use super::encoding::{BASE64, base64, hex};
 use crate::code::{Code, Refusal};
 use crate::request_view::Scheme;
 
@@ -130,36 +130,6 @@ pub(super) struct Value<'v> {
     pub(super) from: Provenance,
 }
 
-/// Bytes, lent where possible.
-#[derive(Clone)]
-pub(super) enum Bytes<'v> {
-    Lent(&'v [u8]),
-    Short([u8; 64], usize),
-    Long(Vec<u8>),
-}
-
-impl Bytes<'_> {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Lent(bytes) => bytes,
-            Self::Short(bytes, length) => bytes.get(..*length).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
-        }
-    }
-
-    /// As many bytes as `bytes` gives.
-    fn collect(bytes: impl ExactSizeIterator<Item = u8>) -> Self {
-        if bytes.len() > 64 {
-            return Self::Long(bytes.collect());
-        }
-        let (mut short, length) = ([0; 64], bytes.len());
-        for (to, from) in short.iter_mut().zip(bytes) {
-            *to = from;
-        }
-        Self::Short(short, length)
-    }
-}
-
 /// Writes a string to sign and says what it covers. `out` is one buffer that holds nothing else.
 pub(super) fn write(pieces: &[Piece], slots: Slots<'_>, request: &Readable<'_>, out: &mut Vec<u8>) -> Result<Coverage, Refusal> {
     let mut coverage = Coverage::default();
@@ -257,38 +227,12 @@ pub(super) fn apply<'v>(value: Value<'v>, step: &Step) -> Result<Value<'v>, Refu
         Step::Lower if !bytes.as_slice().iter().any(u8::is_ascii_uppercase) => bytes,
         Step::Lower => Bytes::collect(bytes.as_slice().iter().map(u8::to_ascii_lowercase)),
         Step::Hex => hex(bytes.as_slice()),
-        Step::Base64 => Bytes::Long(STANDARD.encode(bytes.as_slice()).into_bytes()),
+        Step::Base64 => base64(&BASE64, bytes.as_slice()),
         Step::Take(most) => {
             let most = usize::from(*most);
             from.partly |= bytes.as_slice().len() > most;
-            match bytes {
-                Bytes::Lent(bytes) => Bytes::Lent(bytes.get(..most).unwrap_or(bytes)),
-                other => Bytes::collect(other.as_slice().iter().take(most).copied()),
-            }
+            bytes.sub(0..most)
         }
     };
     Ok(Value { bytes, from })
-}
-
-/// Lower-case hexadecimal, two digits at a time.
-fn hex<'v>(bytes: &[u8]) -> Bytes<'v> {
-    #[expect(clippy::indexing_slicing, reason = "evaluated when this is compiled")]
-    const PAIRS: [[u8; 2]; 256] = {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
-        while byte < 256 {
-            pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-            byte += 1;
-        }
-        pairs
-    };
-    let pairs = bytes.iter().map(|byte| PAIRS.get(usize::from(*byte)).copied().unwrap_or_default());
-    if bytes.len() > 32 {
-        return Bytes::Long(pairs.flatten().collect());
-    }
-    let mut short = [0; 64];
-    for (to, pair) in short.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-        *to = pair;
-    }
-    Bytes::Short(short, bytes.len() * 2)
 }
