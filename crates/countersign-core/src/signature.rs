@@ -30,7 +30,7 @@ use crate::code::{Code, Refusal};
 use crate::id::{KeyId, ProfileName, SecretId};
 use crate::now::UnixMillis;
 use crate::principal::{Principal, Scopes};
-use crate::replay::{Claim, Fingerprint, NewClaim};
+use crate::replay::{Claim, Fingerprint, NewClaim, Tier};
 use crate::request_view::RequestView;
 use crate::rule::Kind;
 use crate::secret::{SecretText, same_bytes};
@@ -242,6 +242,8 @@ impl Profile {
                 message: sha256_16(&text),
                 signed_at: fields.signed_at,
                 keep_until: fields.signed_at.plus(self.draft.time.past).plus(KEEP_LONGER),
+                tier: Tier::Minutes,
+                counter: None,
             },
         })
     }
@@ -389,6 +391,7 @@ impl MacGood {
             Claim::Full => Err(Refusal::from(Code::TooManyNonces).after(NONCES_FREE_AFTER)),
             Claim::BeforeFence => Err(Code::SignedBeforeFence.into()),
             Claim::ClockBehind => Err(Code::ClockBehind.into()),
+            Claim::CounterLost => Err(Code::CounterLost.into()),
         }
     }
 }
