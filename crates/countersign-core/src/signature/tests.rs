@@ -128,12 +128,12 @@ fn what_we_sign_verifies_and_says_who() {
 
 #[test]
 fn only_a_first_claim_makes_a_proof() {
-    let codes = [Claim::Seen, Claim::Full, Claim::BeforeFence, Claim::ClockBehind].map(|claim| {
+    let codes = [Claim::Seen, Claim::Full, Claim::BeforeFence, Claim::ClockBehind, Claim::CounterLost].map(|claim| {
         let refusal = sent(NOW).verify(Some(&key(vec![live(SECRET, None)]))).unwrap().finish(claim).unwrap_err();
         assert_eq!(refusal.retry_after.is_some(), claim == Claim::Full);
         refusal.code
     });
-    assert_eq!(codes, [Code::Replayed, Code::TooManyNonces, Code::SignedBeforeFence, Code::ClockBehind]);
+    assert_eq!(codes, [Code::Replayed, Code::TooManyNonces, Code::SignedBeforeFence, Code::ClockBehind, Code::CounterLost]);
 }
 
 #[test]
