@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::HeaderName;
 
 use super::bytes::Bytes;
-use super::coverage::{Parts, Provenance, Slot};
-use super::evaluate::{Context, Data, MOST_VALUES, Value, too_many, twice};
+use super::coverage::{Parts, Provenance};
+use super::evaluate::{Context, Data, ItemText, MOST_VALUES, Value, too_many, twice};
 use super::expression::{Expr, Piece, Source, Template};
 use super::filter::Filter;
 use super::parameters;
@@ -85,6 +85,8 @@ pub(super) enum Sort {
 struct Item<'v> {
     name: Bytes<'v>,
     value: Bytes<'v>,
+    /// Both as sent, of a raw query.
+    pair: &'v [u8],
 }
 
 /// Makes the text of a collection.
@@ -144,8 +146,8 @@ impl<'v> Gathered<'_, '_, 'v> {
             };
             taken += values.len();
             match (values.is_empty(), self.collection.missing) {
-                (false, _) => self.values(&name, values)?,
-                (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b"") }),
+                (false, _) => self.values(&name, values, b"")?,
+                (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b""), pair: b"" }),
                 (true, Missing::Skip) => {}
                 (true, Missing::Refuse) => {
                     let name = String::from_utf8_lossy(&lower).into_owned();
@@ -186,7 +188,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             while !found.is_empty() {
                 let name = found.remove(0);
                 if self.collection.repeated == Repeated::Each {
-                    self.values(&name.name, vec![name.value])?;
+                    self.values(&name.name, vec![name.value], name.pair)?;
                     continue;
                 }
                 let mut values = vec![name.value];
@@ -198,7 +200,7 @@ impl<'v> Gathered<'_, '_, 'v> {
                     !same
                 });
                 dropped |= self.drops(values.len());
-                self.values(&name.name, values)?;
+                self.values(&name.name, values, b"")?;
             }
             self.members(from, before);
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
@@ -207,7 +209,7 @@ impl<'v> Gathered<'_, '_, 'v> {
         let names: Vec<HeaderName> = self.context.head.headers.keys().filter(|name| self.wants(name.as_str().as_bytes())).cloned().collect();
         for name in names {
             let values = self.header(&name);
-            self.values(&Bytes::Long(name.as_str().as_bytes().to_vec()), values)?;
+            self.values(&Bytes::Long(name.as_str().as_bytes().to_vec()), values, b"")?;
         }
         Ok(())
     }
@@ -240,14 +242,14 @@ impl<'v> Gathered<'_, '_, 'v> {
             From::Map(index) => {
                 let map = self.context.fields.get(index).and_then(Option::as_ref);
                 let Some(Data::Map(members)) = map.map(|map| &map.data) else { return Ok(Vec::new()) };
-                return Ok(members.iter().map(|(name, value)| Item { name: name.clone(), value: value.clone() }).collect());
+                return Ok(members.iter().map(|(name, value)| Item { name: name.clone(), value: value.clone(), pair: b"" }).collect());
             }
             From::Headers => return Ok(Vec::new()),
         };
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
         let items: Vec<_> = parameters::split(encoded)
             .take(MOST_PARAMETERS + 1)
-            .map(|(name, value)| Item { name: decode(name), value: decode(value.unwrap_or_default()) })
+            .map(|(name, value)| Item { name: decode(name), value: decode(value.unwrap_or_default()), pair: pair(encoded, name, value) })
             .collect();
         if items.len() > MOST_PARAMETERS {
             return Err(Refusal::with(Code::SignatureMalformed, format!("a signed request has at most {MOST_PARAMETERS} parameters")));
@@ -256,7 +258,7 @@ impl<'v> Gathered<'_, '_, 'v> {
     }
 
     /// Adds the values of one name.
-    fn values(&mut self, name: &Bytes<'v>, values: Vec<Bytes<'v>>) -> Result<(), Refusal> {
+    fn values(&mut self, name: &Bytes<'v>, values: Vec<Bytes<'v>>, pair: &'v [u8]) -> Result<(), Refusal> {
         let filtered = |filters: &'v [Filter], bytes: Bytes<'v>| {
             filters.iter().try_fold(bytes, |bytes, filter| filter.apply(bytes).map(|applied| applied.bytes))
         };
@@ -284,7 +286,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             let joined = clean.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(&**with);
             clean = vec![Bytes::Long(joined)];
         }
-        self.items.extend(clean.into_iter().map(|value| Item { name: written.clone(), value }));
+        self.items.extend(clean.into_iter().map(|value| Item { name: written.clone(), value, pair }));
         Ok(())
     }
 
@@ -386,7 +388,7 @@ impl<'v> Gathered<'_, '_, 'v> {
                 Piece::Value(Expr { source: Source::ItemName, steps, .. }) if steps.is_empty() => text.extend_from_slice(name),
                 Piece::Value(Expr { source: Source::ItemValue, steps, .. }) if steps.is_empty() => text.extend_from_slice(value),
                 other => {
-                    let context = Context { item: Some((name, value)), ..*self.context };
+                    let context = Context { item: Some(ItemText { name, value, pair: item.pair }), ..*self.context };
                     context.write(std::slice::from_ref(other), &mut text, &mut Provenance::default())?;
                 }
             }
@@ -395,8 +397,11 @@ impl<'v> Gathered<'_, '_, 'v> {
     }
 }
 
-/// The slot of a query parameter, for tests of what a collection leaves out.
-pub(super) fn excludes_only(collection: &Collection, mac: Option<&str>) -> bool {
-    collection.exclude.iter().all(|name| mac == Some(&**name))
+/// A parameter as it stands in the query: its name, and its value if it has one, with what is between them.
+fn pair<'v>(encoded: &'v [u8], name: &'v [u8], value: Option<&'v [u8]>) -> &'v [u8] {
+    // Both are pieces of `encoded`, so the pair is the piece from the one to the other.
+    let start = (name.as_ptr() as usize).saturating_sub(encoded.as_ptr() as usize);
+    let length = name.len() + value.map_or(0, |value| value.len() + 1);
+    encoded.get(start..start + length).unwrap_or_default()
 }
 

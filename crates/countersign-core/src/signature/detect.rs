@@ -16,7 +16,6 @@ pub(super) fn overlap(a: &Profile, b: &Profile) -> bool {
     let (a, b) = (all(a), all(b));
     let same = |x: &Looks<'_>, y: &Looks<'_>| x.at == y.at;
     a.iter().any(|x| b.iter().any(|y| same(x, y) && !exclusive(x.guard, y.guard)))
-        && !a.iter().any(|x| b.iter().any(|y| same(x, y) && exclusive(x.guard, y.guard)))
 }
 
 fn all(profile: &Profile) -> Vec<Looks<'_>> {

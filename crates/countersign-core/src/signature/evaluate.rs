@@ -1,6 +1,8 @@
 //! Evaluates expressions and templates over a request. Values are bytes with their provenance; what is lent from the request
 //! stays lent.
 
+use std::time::Duration;
+
 use http::HeaderName;
 
 use super::body::BodyDigest;
@@ -72,6 +74,8 @@ pub(super) struct Signing<'v> {
     pub(super) key_id: &'v str,
     /// The encoded MAC, or a placeholder of the same length.
     pub(super) mac: &'v str,
+    /// Texts that steps have named.
+    pub(super) named: &'v [Vec<u8>],
 }
 
 /// The secret and its attributes, where a template may read them.
@@ -79,6 +83,15 @@ pub(super) struct Signing<'v> {
 pub(super) struct Credential<'v> {
     pub(super) secret: &'v [u8],
     pub(super) attributes: &'v [Attribute],
+}
+
+/// The item of a collection.
+#[derive(Clone, Copy)]
+pub(super) struct ItemText<'c> {
+    pub(super) name: &'c [u8],
+    pub(super) value: &'c [u8],
+    /// Both as sent.
+    pub(super) pair: &'c [u8],
 }
 
 /// What an expression can read.
@@ -92,8 +105,8 @@ pub(super) struct Context<'c, 'v> {
     pub(super) credential: Option<Credential<'v>>,
     pub(super) signing: Option<Signing<'v>>,
     pub(super) algorithm: MacAlgorithm,
-    /// The name and value of a collection's item.
-    pub(super) item: Option<(&'c [u8], &'c [u8])>,
+    /// The item of a collection that is being written.
+    pub(super) item: Option<ItemText<'c>>,
 }
 
 impl<'v> Context<'_, 'v> {
@@ -226,8 +239,12 @@ impl<'v> Context<'_, 'v> {
             Source::Fresh => Ok(self.signing.map(|signing| Value::one(Bytes::Lent(signing.fresh), Provenance::NONE))),
             Source::KeyId => Ok(self.signing.map(|signing| Value::one(Bytes::Lent(signing.key_id.as_bytes()), Provenance::NONE))),
             Source::Mac => Ok(self.signing.map(|signing| Value::one(Bytes::Lent(signing.mac.as_bytes()), Provenance::NONE))),
-            Source::ItemName => Ok(self.item.map(|(name, _)| Value::one(Bytes::from_slice(name), Provenance::NONE))),
-            Source::ItemValue => Ok(self.item.map(|(_, value)| Value::one(Bytes::from_slice(value), Provenance::NONE))),
+            Source::Signed(index) => Ok(self.signing.and_then(|signing| {
+                Some(Value::one(Bytes::Lent(signing.named.get(*index)?), Provenance::NONE))
+            })),
+            Source::ItemName => Ok(self.item.map(|item| Value::one(Bytes::from_slice(item.name), Provenance::NONE))),
+            Source::ItemValue => Ok(self.item.map(|item| Value::one(Bytes::from_slice(item.value), Provenance::NONE))),
+            Source::ItemPair => Ok(self.item.map(|item| Value::one(Bytes::from_slice(item.pair), Provenance::NONE))),
         }
     }
 
@@ -329,6 +346,13 @@ impl<'v> Context<'_, 'v> {
                 let Some(at) = at else { return Ok(None) };
                 one(Bytes::Long(format.write(at).into_bytes()), from)
             }
+            (Step::Plus(seconds), Data::One(bytes)) => {
+                let at = std::str::from_utf8(bytes.as_slice()).ok().and_then(|text| text.parse().ok()).map(UnixMillis::from_millis);
+                let Some(at) = at else { return Ok(None) };
+                let later = at.plus(Duration::from_secs((*seconds).into()));
+                one(Bytes::Long(later.millis().to_string().into_bytes()), from)
+            }
+            (Step::Length, Data::One(bytes)) => one(Bytes::Long(bytes.as_slice().len().to_string().into_bytes()), from.cut()),
             (Step::Uuid, Data::One(bytes)) => one(Bytes::Long(uuid(bytes.as_slice()).into_bytes()), from),
             (Step::Params(separators), Data::One(bytes)) => {
                 let members = params::parse(bytes, separators);

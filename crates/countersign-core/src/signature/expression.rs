@@ -35,8 +35,8 @@ pub(super) struct Info {
     /// Everything it may have been read from.
     pub(super) reads: Parts,
     pub(super) body: BodyUse,
-    /// Whether it may be there when what it was read from is absent.
-    pub(super) never_absent: bool,
+    /// The byte that it begins with, if that is always the same.
+    pub(super) begins: Option<u8>,
 }
 
 /// One value, a list, or names with values.
@@ -113,9 +113,12 @@ pub(super) enum Source {
     Fresh,
     KeyId,
     Mac,
+    /// A text that a step of signing has named.
+    Signed(usize),
     /// In the items of a collection.
     ItemName,
     ItemValue,
+    ItemPair,
 }
 
 /// Which headers a list is read from.
@@ -135,6 +138,10 @@ pub(super) enum Step {
     Digest,
     Time(TimeFormat),
     Uuid,
+    /// So many seconds later.
+    Plus(u32),
+    /// How many bytes, in decimal.
+    Length,
     Params(Box<[u8]>),
     Pick(Arc<Pattern>),
     Split(Box<[u8]>),
@@ -168,7 +175,7 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
         length: Some(0),
         reads: Parts::NONE,
         body: BodyUse::None,
-        never_absent: true,
+        begins: None,
     };
     for piece in template {
         match piece {
@@ -207,6 +214,10 @@ pub(super) fn undelimited(template: &[Piece]) -> bool {
                     }
                 }
                 Piece::Value(expr) if expr.info.length.is_some() => {}
+                // What is open ends where the next value must begin.
+                Piece::Value(expr) if open.is_some_and(|open| expr.info.begins.is_some_and(|byte| !open.contains(byte))) => {
+                    *open = Some(expr.info.alphabet);
+                }
                 Piece::Value(expr) => {
                     if open.replace(expr.info.alphabet).is_some() {
                         return true;

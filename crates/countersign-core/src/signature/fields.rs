@@ -28,10 +28,12 @@ impl Profile {
     /// A field is missing, repeated or malformed.
     pub fn find_fields<'v>(&'v self, head: Head<'v>) -> Result<Option<Fields<'v>>, Refusal> {
         let mut fields = Fields { profile: self, head, values: Vec::new(), signature: None, times: None };
+        let mut shown = false;
         for expr in &self.detect {
-            if fields.context(Body::Empty).read(expr)?.is_none() {
-                return Ok(None);
-            }
+            shown |= fields.context(Body::Empty).read(expr)?.is_some();
+        }
+        if !shown {
+            return Ok(None);
         }
         if let Some(rule) = &self.builtin {
             fields.signature = rule.find(head.headers)?;

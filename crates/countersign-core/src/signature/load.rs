@@ -78,6 +78,7 @@ impl Profile {
             lets: Vec::new(),
             collections: Vec::new(),
             slots: Slots::default(),
+            signed: Vec::new(),
         };
         loader.profile(Table::root(&parsed), set)
     }
@@ -103,6 +104,8 @@ struct Loader<'t> {
     lets: Vec<(String, Info)>,
     collections: Vec<(String, Info)>,
     slots: Slots,
+    /// Texts that steps of signing have named.
+    signed: Vec<(String, Info)>,
 }
 
 impl<'t> Loader<'t> {
@@ -171,6 +174,7 @@ impl<'t> Loader<'t> {
             fields: &self.fields,
             lets: &self.lets,
             collections: &self.collections,
+            signed: &self.signed,
             slots: &mut self.slots,
             place,
         }
@@ -294,7 +298,7 @@ impl<'t> Loader<'t> {
                 length: None,
                 reads: Parts::NONE,
                 body: super::BodyUse::None,
-                never_absent: false,
+                begins: None,
             };
             let optional = param != message_signatures::Param::Signature;
             self.add_field(&mut fields, 0..0, param.name(), FieldSource::Builtin(param), None, optional, info)?;
@@ -346,8 +350,6 @@ impl<'t> Loader<'t> {
     ) -> Result<(), BadProfile> {
         let slot = self.slots.intern(SlotSource::Field(fields.len()));
         let slot = slot.ok_or_else(|| BadProfile::new(at, format!("more than {} headers, parameters and fields", Slot::MOST), "name fewer"))?;
-        // What is required is there.
-        info.never_absent |= !optional;
         let reads = info.reads;
         info.reads = reads.and(Parts::slot(slot));
         self.fields.push((name.to_owned(), info));
@@ -396,17 +398,25 @@ impl<'t> Loader<'t> {
         let mut steps = Vec::new();
         for item in item.map(Item::list).transpose()?.unwrap_or_default() {
             let mut table = item.table("[[sign]]")?;
-            let to = match (table.find("header"), table.find("query")) {
-                (Some(header), None) => {
+            let mut named = None;
+            let to = match (table.find("header"), table.find("query"), table.find("let")) {
+                (Some(header), None, None) => {
                     let text = header.text()?;
                     let name = text.text.parse().map_err(|_| BadProfile::new(text.at(), "this is not a header name", "write a name such as X-Signature"))?;
                     SignTo::Header(name, text.text.into())
                 }
-                (None, Some(query)) => SignTo::Query(query.text()?.text.into()),
-                _ => return Err(BadProfile::new(table.at(), "a step of signing adds one header or one parameter", "write header = \"...\" or query = \"...\"")),
+                (None, Some(query), None) => SignTo::Query(query.text()?.text.into()),
+                (None, None, Some(name)) => {
+                    named = Some(name.text()?.text);
+                    SignTo::Let(self.signed.len())
+                }
+                _ => return Err(BadProfile::new(table.at(), "a step of signing adds one header or one parameter", "write header = \"...\", query = \"...\" or let = \"...\"")),
             };
             let value = table.get("value")?;
             let value = self.template(value, Place::Sign)?;
+            if let Some(name) = named {
+                self.signed.push((name.to_owned(), info_of(&value)));
+            }
             let condition = self.condition(&mut table)?;
             table.finish()?;
             steps.push(SignStep { to, value, condition });

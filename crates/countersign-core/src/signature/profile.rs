@@ -178,6 +178,8 @@ pub(super) struct Require {
     pub(super) condition: Option<(Expr, bool)>,
     pub(super) what: Requirement,
     pub(super) mistake: Box<str>,
+    /// Whether it reads the credential: then it is checked once the MAC says which one that is.
+    pub(super) of_credential: bool,
 }
 
 #[derive(Debug)]
@@ -187,6 +189,7 @@ pub(super) enum Requirement {
     Includes(Expr, Vec<Vec<Box<str>>>),
     OneOf(Expr, Vec<Box<[u8]>>),
     Present(Expr),
+    Absent(Expr),
 }
 
 /// How old a signature may be.
@@ -230,6 +233,8 @@ pub(super) struct SignStep {
 
 #[derive(Debug)]
 pub(super) enum SignTo {
+    /// A text for later steps.
+    Let(usize),
     Header(http::HeaderName, Box<str>),
     Query(Box<str>),
 }

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::evaluate::{Context, Signing};
+use super::evaluate::{Context, Credential, Signing};
 use super::coverage::Provenance;
 use super::fields::Fields;
 use super::filter::Filter;
@@ -96,46 +96,52 @@ impl Profile {
         let algorithm = algorithm.unwrap_or(MacAlgorithm::HmacSha256);
         let host = canonical_host(request.host, request.scheme);
         let placeholder = self.rule.encoding.encode(&[0; 64].get(..algorithm.length()).unwrap_or_default().to_vec());
-        let signing = Signing { now, fresh, key_id, mac: &placeholder };
-        let draft = self.draft(request, &host, signing)?;
+        let signing = Signing { now, fresh, key_id, mac: &placeholder, named: &[] };
+        let draft = self.draft(request, &host, secret.credential(), signing)?;
         let (tag, string_to_sign) = self.mac(&draft, request, &host, &secret)?;
         let mac = self.rule.encoding.encode(&tag);
-        let signed = self.draft(request, &host, Signing { mac: &mac, ..signing })?;
+        let signed = self.draft(request, &host, secret.credential(), Signing { mac: &mac, ..signing })?;
         // Nothing leaves here that our own gateway would refuse.
         self.fields(&signed.head(request, &host), request.body)?.judge(request.body, std::slice::from_ref(&secret), now)?;
         Ok(Signed { headers: signed.added, target: signed.target, string_to_sign })
     }
 
     /// The request with everything that the profile adds.
-    fn draft(&self, request: &ToSign<'_>, host: &str, signing: Signing<'_>) -> Result<Draft, CannotSign> {
+    fn draft(&self, request: &ToSign<'_>, host: &str, credential: Credential<'_>, signing: Signing<'_>) -> Result<Draft, CannotSign> {
         let mut draft = Draft { headers: request.headers.clone(), added: Vec::new(), target: request.target.to_owned() };
         let value = |name: &str, text: &[u8]| HeaderValue::from_bytes(text).map_err(|_| CannotSign::Header(name.into()));
         draft.headers.insert(http::header::HOST, value("host", host.as_bytes())?);
         if let Body::Bytes(bytes, _) = request.body {
             draft.headers.insert(http::header::CONTENT_LENGTH, bytes.len().into());
         }
+        let mut named: Vec<Vec<u8>> = Vec::new();
         for step in &self.sign {
             let mut text = Vec::new();
             {
-                let context = Context {
+                let mut context = Context {
                     profile: self,
                     head: draft.head(request, host),
                     body: request.body,
                     fields: &[],
                     signature: None,
-                    credential: None,
-                    signing: Some(signing),
+                    credential: Some(credential),
+                    signing: Some(Signing { named: &named, ..signing }),
                     algorithm: MacAlgorithm::HmacSha256,
                     item: None,
                 };
+                context.algorithm = self.algorithm(&context).unwrap_or(MacAlgorithm::HmacSha256);
                 if let Some((condition, holds)) = &step.condition
                     && context.holds(condition)? != *holds
                 {
+                    if let SignTo::Let(_) = step.to {
+                        named.push(Vec::new());
+                    }
                     continue;
                 }
                 context.write(&step.value, &mut text, &mut Provenance::default())?;
             }
             match &step.to {
+                SignTo::Let(_) => named.push(text),
                 SignTo::Header(name, shown) => draft.add(name, shown, text)?,
                 SignTo::Query(name) => {
                     let encode = |bytes: &[u8]| String::from_utf8_lossy(&Filter::percent_encoded(bytes)).into_owned();

@@ -91,7 +91,7 @@ impl<'v> Fields<'v> {
         let profile = self.profile;
         let mut context = self.context_with(body);
         context.algorithm = profile.algorithm(&context)?;
-        for require in &profile.requires {
+        for require in profile.requires.iter().filter(|require| !require.of_credential) {
             profile.check(&context, require)?;
         }
         let candidates = self.candidates(context.algorithm)?;
@@ -118,6 +118,11 @@ impl<'v> Fields<'v> {
             }
         }
         let Some((secret, from, hash)) = good else { return Err(Code::SignatureMismatch.into()) };
+        let known = Context { credential: Some(secret.credential()), ..context };
+        for require in profile.requires.iter().filter(|require| require.of_credential) {
+            // What of the credential was wrong is not said.
+            profile.check(&known, require).map_err(|_| Refusal::from(Code::SignatureMismatch))?;
+        }
         let coverage = self.coverage(&context, from)?;
         let once = self.once(&context)?;
         self.hold_to_coverage(&context, coverage, once.from)?;
@@ -219,12 +224,18 @@ impl<'v> Fields<'v> {
     fn once(&self, context: &Context<'_, '_>) -> Result<Once, Refusal> {
         let rule = &context.profile.replay;
         let mut once = Once { from: Parts::NONE, values: Vec::new(), counter: None };
+        let mut shown = false;
         for expr in &rule.once {
             let value = context.read(expr)?;
+            shown |= value.is_some();
             let (bytes, from) = value.as_ref().map_or((b"".as_slice(), Provenance::NONE), |value| (value.bytes(), value.from));
             once.values.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             once.values.extend_from_slice(bytes);
             once.from = once.from.and(from.direct);
+        }
+        if !shown {
+            // Nothing to claim beside the hash of what was signed.
+            once.values.clear();
         }
         if let Some(expr) = &rule.counter {
             let value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
@@ -317,6 +328,7 @@ impl Profile {
         }
         let holds = match &require.what {
             Requirement::Present(expr) => context.read_any(expr)?.is_some(),
+            Requirement::Absent(expr) => context.read_any(expr)?.is_none(),
             Requirement::Equal(a, b) => match (context.read_any(a)?, context.read_any(b)?) {
                 (Some(a), Some(b)) => same_bytes(&a, &b),
                 _ => false,
@@ -336,7 +348,7 @@ impl Profile {
 
 /// What one side of an equality covers, the other covers: its value is pinned.
 fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, coverage: &mut Coverage) -> Result<(), Refusal> {
-    if !matches!(require.what, Requirement::Equal(..) | Requirement::OneOf(..)) || !context.applies(require)? {
+    if require.of_credential || !matches!(require.what, Requirement::Equal(..) | Requirement::OneOf(..)) || !context.applies(require)? {
         return Ok(());
     }
     let parent = |slot| fields.parent(slot);

@@ -10,10 +10,11 @@ use super::super::alphabet::Alphabet;
 use super::super::coverage::{Parts, Slot};
 use super::super::filter::Filter;
 use super::super::hash::Hash;
+use super::super::percent::Percent;
 use super::super::pick::Pattern;
 use super::super::slots::{SlotSource, Slots};
 use super::super::time_format::TimeFormat;
-use super::{BodyUse, Expr, HeaderNames, Info, Kind, Piece, Source, Step, Template, info_of};
+use super::{BodyUse, Expr, HeaderNames, Info, Kind, Piece, Source, Step, Template};
 use crate::nearest::nearest;
 
 /// How many filters one expression may have.
@@ -39,6 +40,8 @@ pub(in super::super) enum Place {
     Message,
     /// The key: may read the secret and its attributes.
     Key,
+    /// What a request must hold beside its MAC: may read attributes of the credential.
+    Require,
     /// What signing adds.
     Sign,
     /// The items of a collection.
@@ -52,12 +55,14 @@ pub(in super::super) struct Scope<'s> {
     pub(in super::super) fields: &'s [(String, Info)],
     pub(in super::super) lets: &'s [(String, Info)],
     pub(in super::super) collections: &'s [(String, Info)],
+    /// What steps of signing have named so far.
+    pub(in super::super) signed: &'s [(String, Info)],
     pub(in super::super) slots: &'s mut Slots,
     pub(in super::super) place: Place,
 }
 
 const fn info(kind: Kind, alphabet: Alphabet, reads: Parts) -> Info {
-    Info { kind, alphabet, length: None, reads, body: BodyUse::None, never_absent: false }
+    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None }
 }
 
 const fn fixed(mut info: Info, length: usize) -> Info {
@@ -65,8 +70,8 @@ const fn fixed(mut info: Info, length: usize) -> Info {
     info
 }
 
-const fn always(mut info: Info) -> Info {
-    info.never_absent = true;
+const fn begins(mut info: Info, byte: u8) -> Info {
+    info.begins = Some(byte);
     info
 }
 
@@ -88,13 +93,11 @@ impl Scope<'_> {
             if matches!((&expr.source, &step), (Source::Body, Step::Filter(Filter::Digest(Hash::Sha256)))) && steps.is_empty() {
                 expr.source = Source::BodySha256;
                 expr.info.body = BodyUse::Sha256;
-                expr.info.never_absent = true;
                 continue;
             }
             // No body has the digest of no bytes.
             if matches!((&expr.source, &step), (Source::Body, Step::Filter(Filter::Digest(_)) | Step::Digest)) && steps.is_empty() {
                 steps.push(Step::Default(Arc::default()));
-                expr.info.never_absent = true;
             }
             steps.push(step);
         }
@@ -154,35 +157,36 @@ impl Scope<'_> {
         let host = lower.union(Alphabet::of(b"0123456789.-_:[]%!$&'()*+,;=~"));
         let visible = Alphabet::VISIBLE;
         match segment.name {
-            "method" => plain(Source::Method, always(info(Kind::One, upper.union(Alphabet::of(b"-_")), Parts::METHOD))),
-            "scheme" => plain(Source::Scheme, always(info(Kind::One, lower, Parts::SCHEME))),
-            "host" => plain(Source::Host, always(info(Kind::One, host, Parts::HOST))),
+            "method" => plain(Source::Method, info(Kind::One, upper.union(Alphabet::of(b"-_")), Parts::METHOD)),
+            "scheme" => plain(Source::Scheme, info(Kind::One, lower, Parts::SCHEME)),
+            "host" => plain(Source::Host, info(Kind::One, host, Parts::HOST)),
             // Without its port, two hosts are the same.
-            "host_name" => plain(Source::HostName, always(info(Kind::One, host, Parts::HOST))),
-            "port" => plain(Source::Port, always(info(Kind::One, Alphabet::of(DIGITS), Parts::HOST))),
-            "target" => plain(Source::Target, always(info(Kind::One, visible, Parts::PATH.and(Parts::QUERY)))),
-            "path" => plain(Source::Path, always(info(Kind::One, visible, Parts::PATH))),
+            "host_name" => plain(Source::HostName, info(Kind::One, host, Parts::HOST)),
+            "port" => plain(Source::Port, info(Kind::One, Alphabet::of(DIGITS), Parts::HOST)),
+            "target" => plain(Source::Target, begins(info(Kind::One, visible, Parts::PATH.and(Parts::QUERY)), b'/')),
+            "path" => plain(Source::Path, begins(info(Kind::One, visible, Parts::PATH), b'/')),
             "query" => plain(Source::Query, info(Kind::One, visible, Parts::QUERY)),
             "url" => {
                 let all = Parts::SCHEME.and(Parts::HOST).and(Parts::PATH).and(Parts::QUERY);
-                plain(Source::Url, always(info(Kind::One, visible, all)))
+                plain(Source::Url, info(Kind::One, visible, all))
             }
             "body" => {
                 let body = Info { body: BodyUse::Bytes, ..info(Kind::One, Alphabet::ALL, Parts::BODY) };
                 plain(Source::Body, body)
             }
             "secret" if matches!(self.place, Place::Key | Place::Message) => {
-                plain(Source::Secret, always(info(Kind::One, Alphabet::ALL, Parts::NONE)))
+                plain(Source::Secret, info(Kind::One, Alphabet::ALL, Parts::NONE))
             }
             "secret" => Err(bad(segment.at.clone(), "the secret can be read in [key] and in message only".into())),
-            "now" if self.place == Place::Sign => plain(Source::Now, always(info(Kind::One, Alphabet::of(DIGITS), Parts::NONE))),
+            "now" if self.place == Place::Sign => plain(Source::Now, info(Kind::One, Alphabet::of(DIGITS), Parts::NONE)),
             "fresh" if self.place == Place::Sign => {
-                plain(Source::Fresh, always(fixed(info(Kind::One, Alphabet::ALL, Parts::NONE), 16)))
+                plain(Source::Fresh, fixed(info(Kind::One, Alphabet::ALL, Parts::NONE), 16))
             }
-            "key_id" if self.place == Place::Sign => plain(Source::KeyId, always(info(Kind::One, visible, Parts::NONE))),
-            "mac" if self.place == Place::Sign => plain(Source::Mac, always(info(Kind::One, visible, Parts::NONE))),
-            "name" if self.place == Place::Item => plain(Source::ItemName, always(info(Kind::One, Alphabet::ALL, Parts::NONE))),
-            "value" if self.place == Place::Item => plain(Source::ItemValue, always(info(Kind::One, Alphabet::ALL, Parts::NONE))),
+            "key_id" if self.place == Place::Sign => plain(Source::KeyId, info(Kind::One, visible, Parts::NONE)),
+            "mac" if self.place == Place::Sign => plain(Source::Mac, info(Kind::One, visible, Parts::NONE)),
+            "name" if self.place == Place::Item => plain(Source::ItemName, info(Kind::One, Alphabet::ALL, Parts::NONE)),
+            "value" if self.place == Place::Item => plain(Source::ItemValue, info(Kind::One, Alphabet::ALL, Parts::NONE)),
+            "pair" if self.place == Place::Item => plain(Source::ItemPair, info(Kind::One, Alphabet::VISIBLE, Parts::NONE)),
             name => self.named(name, segment),
         }
     }
@@ -199,8 +203,13 @@ impl Scope<'_> {
             let slot = self.slot(SlotSource::Member(index, member.to_ascii_lowercase().into()), segment)?;
             let reads = Parts::slot(slot).and(of.reads);
             let kind = if many { Kind::Many } else { Kind::One };
-            let info = Info { kind, alphabet: of.alphabet, length: None, reads, body: of.body, never_absent: false };
+            let info = Info { kind, alphabet: of.alphabet, length: None, reads, body: of.body, begins: None };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
+        }
+        if self.place == Place::Sign
+            && let Some((index, (_, info))) = find(self.signed, name)
+        {
+            return Ok((Source::Signed(index), *info));
         }
         if let Some((index, (_, info))) = find(self.fields, name) {
             return Ok((Source::Field(index), *info));
@@ -225,7 +234,7 @@ impl Scope<'_> {
             "header" => {
                 let name = header(&names_one()?)?;
                 if name == http::header::HOST {
-                    return Ok((Source::HostHeader, always(info(Kind::One, Alphabet::VISIBLE, Parts::HOST))));
+                    return Ok((Source::HostHeader, info(Kind::One, Alphabet::VISIBLE, Parts::HOST)));
                 }
                 let slot = self.slot(SlotSource::Header(name), segment)?;
                 Ok((Source::Header(slot), info(Kind::One, Alphabet::HEADER, Parts::slot(slot))))
@@ -260,16 +269,16 @@ impl Scope<'_> {
                     return Err(bad(segment.at.clone(), format!("there is no constant {name}{}", meant(known))));
                 };
                 let info = fixed(info(Kind::One, Alphabet::of(value), Parts::NONE), value.len());
-                Ok((Source::Text(Arc::clone(value)), always(info)))
+                Ok((Source::Text(Arc::clone(value)), info))
             }
-            "attribute" if self.place == Place::Key => {
+            "attribute" if matches!(self.place, Place::Key | Place::Require | Place::Sign) => {
                 let name = names_one()?;
                 let Some(index) = self.attributes.iter().position(|known| *known == name) else {
                     return Err(bad(segment.at.clone(), format!("{name} is not in attributes of [key]")));
                 };
                 Ok((Source::Attribute(index), info(Kind::One, Alphabet::ALL, Parts::NONE)))
             }
-            "attribute" => Err(bad(segment.at.clone(), "attributes of a credential can be read in [key] only".into())),
+            "attribute" => Err(bad(segment.at.clone(), "attributes of a credential can be read in [key], [[require]] and [[sign]] only".into())),
             other => Err(self.unknown(segment, other)),
         }
     }
@@ -290,6 +299,11 @@ impl Scope<'_> {
             "optional" => none(Step::Default(Arc::default())),
             "digest" => none(Step::Digest),
             "uuid" => none(Step::Uuid),
+            "length" => none(Step::Length),
+            "plus" => {
+                let seconds = text("'SECONDS'")?.parse().map_err(|_| wants("'SECONDS'"))?;
+                Ok(Step::Plus(seconds))
+            }
             "sorted" => none(Step::Sorted),
             "first" => none(Step::First),
             "all" => none(Step::All),
@@ -309,11 +323,20 @@ impl Scope<'_> {
                 let names = segment.arguments.iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase().into()).collect();
                 Ok(Step::Without(names))
             }
-            name => match Filter::parse(name, &segment.arguments) {
+            name => match Filter::parse(name, &self.with_constants(name, &segment.arguments)) {
                 Some(filter) => filter.map(Step::Filter).map_err(|message| bad(segment.at.clone(), message)),
                 None => Err(bad(segment.at.clone(), format!("there is no filter {name}{}", meant(nearest(name, FILTERS))))),
             },
         }
+    }
+
+    /// `take:'const:NAME'` takes its number from a constant.
+    fn with_constants(&self, name: &str, arguments: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let constant = |argument: &Vec<u8>| {
+            let name = argument.strip_prefix(b"const:".as_slice())?;
+            self.constants.get(std::str::from_utf8(name).ok()?).map(|value| value.to_vec())
+        };
+        arguments.iter().map(|argument| constant(argument).filter(|_| name == "take").unwrap_or_else(|| argument.clone())).collect()
     }
 
     fn slot(&mut self, source: SlotSource, segment: &Segment<'_>) -> Result<Slot, BadExpression> {
@@ -334,11 +357,11 @@ const SOURCES: [&str; 18] = [
     "method", "scheme", "host", "host_name", "port", "target", "path", "query", "url", "body", "header", "headers", "form", "const",
     "secret", "attribute", "now", "fresh",
 ];
-const FILTERS: [&str; 47] = [
+const FILTERS: [&str; 50] = [
     "lower", "upper", "trim", "squeeze", "squeeze_unquoted", "escape_lines", "replace", "before", "after", "take", "strip_prefix",
     "drop_prefix", "drop_suffix", "is", "or", "default", "optional", "hex", "base64", "base64url", "unhex", "unbase64", "unbase64url",
     "md5", "sha1", "sha256", "sha384", "sha512", "digest", "pct", "pct_path", "pct_form", "pct_uri", "pct_dotnet", "unpct",
-    "unpct_form", "normal_path", "time", "scheme", "params", "pick", "split", "join", "sorted", "first", "json", "without",
+    "unpct_form", "normal_path", "time", "scheme", "params", "pick", "split", "join", "sorted", "first", "json", "without", "uuid", "plus", "length",
 ];
 
 fn meant(known: Option<&str>) -> String {
@@ -353,8 +376,8 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
     match step {
         Step::Filter(_) | Step::Digest if before.kind == Kind::Map => Err("it is for one value or a list, and this is a map".into()),
         Step::Filter(filter) => {
-            // A digest of an absent body is that of no bytes; no other filter makes something of nothing.
-            Ok(Info { alphabet: filter.alphabet(before.alphabet), length: filter.fixed_length(before.length), ..before })
+            let begins = before.begins.filter(|_| matches!(filter, Filter::Lower | Filter::NormalPath | Filter::Unpct | Filter::Encode(Percent::Path)));
+            Ok(Info { alphabet: filter.alphabet(before.alphabet), length: filter.fixed_length(before.length), begins, ..before })
         }
         Step::Or(other) if other.info.kind != before.kind => {
             Err(format!("the other expression gives {}, and this is {}", other.info.kind.words(), before.kind.words()))
@@ -364,18 +387,20 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
             length: before.length.filter(|length| other.info.length == Some(*length)),
             reads: before.reads.and(other.info.reads),
             body: before.body | other.info.body,
-            never_absent: before.never_absent || other.info.never_absent,
+            begins: None,
             ..before
         }),
         Step::Default(text) if before.kind == Kind::Map => Err(format!("{:?} is no map", String::from_utf8_lossy(text))),
         Step::Default(text) => Ok(Info {
             alphabet: before.alphabet.union(Alphabet::of(text)),
             length: before.length.filter(|length| *length == text.len()),
-            never_absent: true,
+            begins: None,
             ..before
         }),
         Step::Digest => Ok(Info { alphabet: Alphabet::ALL, length: None, ..before }),
         Step::Time(_) => one(Info { alphabet: Alphabet::VISIBLE.union(Alphabet::of(b" ")), length: None, ..before }),
+        Step::Plus(_) => one(Info { length: None, ..before }),
+        Step::Length => one(Info { alphabet: Alphabet::of(DIGITS), length: None, ..before }),
         Step::Uuid => one(Info { alphabet: Alphabet::of(b"0123456789abcdef-"), length: Some(36), ..before }),
         Step::Params(_) | Step::Pick(_) => one(Info { kind: Kind::Map, length: None, ..before }),
         Step::Split(_) => one(Info { kind: Kind::Many, length: None, ..before }),
@@ -492,9 +517,4 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
         });
     }
     Some(out)
-}
-
-/// What is known of a let.
-pub(in super::super) fn let_info(template: &Template) -> Info {
-    info_of(template)
 }

@@ -73,7 +73,7 @@ fn body_use(profile: &Profile) -> BodyUse {
     for require in &profile.requires {
         let what = match &require.what {
             Requirement::Equal(a, b) => of(a).max(of(b)),
-            Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) | Requirement::Present(expr) => of(expr),
+            Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) | Requirement::Present(expr) | Requirement::Absent(expr) => of(expr),
         };
         uses = uses.max(what).max(presence_only(condition(&require.condition), &require.condition));
     }

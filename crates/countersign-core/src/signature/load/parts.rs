@@ -151,9 +151,9 @@ impl<'t> Loader<'t> {
             let mut table = item.table("[[require]]")?;
             let condition = self.condition(&mut table)?;
             let found: Vec<_> =
-                ["equal", "includes", "one_of", "present"].into_iter().filter_map(|key| table.find(key).map(|item| (key, item))).collect();
+                ["equal", "includes", "one_of", "present", "absent"].into_iter().filter_map(|key| table.find(key).map(|item| (key, item))).collect();
             let [(kind, what)] = found.as_slice() else {
-                return Err(BadProfile::new(table.at(), "a requirement says one thing", "write one of equal, includes, one_of and present"));
+                return Err(BadProfile::new(table.at(), "a requirement says one thing", "write one of equal, includes, one_of, present and absent"));
             };
             let mistake = table.find("mistake").map(Item::text).transpose()?;
             let words = format!("the scheme asks that {kind} = {}", self.text.get(what.at()).unwrap_or_default());
@@ -170,22 +170,24 @@ impl<'t> Loader<'t> {
                     "put the condition on what declares the digest, such as when = \"header:digest\"",
                 ));
             }
-            requires.push(Require { condition, what, mistake });
+            let of_credential = matches!(&what, Requirement::Equal(a, b) if reads_attribute(a) || reads_attribute(b));
+            requires.push(Require { condition, what, mistake, of_credential });
         }
         Ok(requires)
     }
 
     fn requirement(&mut self, kind: &str, item: Item<'t>) -> Result<Requirement, BadProfile> {
-        if kind == "present" {
-            return Ok(Requirement::Present(self.expr(item.text()?, Place::Request)?));
+        if matches!(kind, "present" | "absent") {
+            let expr = self.expr(item.text()?, Place::Request)?;
+            return Ok(if kind == "present" { Requirement::Present(expr) } else { Requirement::Absent(expr) });
         }
         let texts = item.texts()?;
         let Some((first, rest)) = texts.split_first().filter(|(_, rest)| !rest.is_empty()) else {
             return Err(BadProfile::new(item.at(), format!("{kind} takes a list of two or more"), "write the expression first"));
         };
-        let expr = self.expr(*first, Place::Request)?;
+        let expr = self.expr(*first, Place::Require)?;
         match (kind, rest) {
-            ("equal", [other]) => Ok(Requirement::Equal(expr, self.expr(*other, Place::Request)?)),
+            ("equal", [other]) => Ok(Requirement::Equal(expr, self.expr(*other, Place::Require)?)),
             ("equal", _) => Err(BadProfile::new(item.at(), "equal takes two expressions", "write two")),
             ("includes", _) => {
                 Ok(Requirement::Includes(expr, rest.iter().map(|text| text.text.split('|').map(Into::into).collect()).collect()))
@@ -330,8 +332,11 @@ impl<'t> Loader<'t> {
             length: None,
             reads: Parts::NONE,
             body: BodyUse::None,
-            never_absent: true,
+            begins: None,
         };
+        // Items that end in what they cannot contain are over where no name can begin.
+        let mut names = Alphabet::NONE;
+        let mut contents = Alphabet::NONE;
         for from in &collection.from {
             let (alphabet, reads, body) = match from {
                 // Any header may be listed, also those that have slots, and Host.
@@ -342,7 +347,12 @@ impl<'t> Loader<'t> {
                 From::Map(index) => (Alphabet::ALL, self.fields.get(*index).map_or(Parts::NONE, |(_, info)| info.reads), BodyUse::None),
             };
             let through = |filters: &[Filter]| filters.iter().fold(alphabet, |alphabet, filter| filter.alphabet(alphabet));
-            info.alphabet = info.alphabet.union(through(&collection.name)).union(through(&collection.value));
+            let name = match from {
+                From::Headers => collection.name.iter().fold(Alphabet::of(TOKEN), |alphabet, filter| filter.alphabet(alphabet)),
+                _ => through(&collection.name),
+            };
+            names = names.union(name);
+            contents = contents.union(name).union(through(&collection.value));
             info.reads = info.reads.and(reads);
             info.body = info.body | body;
         }
@@ -355,6 +365,15 @@ impl<'t> Loader<'t> {
         if let Some(names) = &collection.names {
             info.body = info.body | names.info.body;
         }
+        let ends = match collection.item.last() {
+            Some(Piece::Text(text)) => collection.join.is_empty() && !contents.contains_all(text),
+            _ => false,
+        };
+        let texts = collection.item.iter().chain(collection.item_empty.iter().flatten()).fold(Alphabet::of(&collection.join), |all, piece| match piece {
+            Piece::Text(text) => all.union(Alphabet::of(text)),
+            _ => all,
+        });
+        info.alphabet = info.alphabet.union(if ends && collection.pseudo.is_empty() { names } else { contents.union(texts) });
         info
     }
 
@@ -390,6 +409,9 @@ impl<'t> Loader<'t> {
         }
     }
 }
+
+/// What the name of a header is made of, in lower case (RFC 9110 section 5.6.2).
+const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// The value of a text among known ones.
 fn one_of<T: Clone>(item: Item<'_>, known: &[(&str, T)]) -> Result<T, BadProfile> {
@@ -432,6 +454,7 @@ fn filters(item: Option<Item<'_>>) -> Result<Box<[Filter]>, BadProfile> {
         fields: &[],
         lets: &[],
         collections: &[],
+        signed: &[],
         slots: &mut slots,
         place: Place::Item,
     };
@@ -464,6 +487,11 @@ fn reads_secret(template: &Template) -> bool {
         Piece::Value(expr) => matches!(expr.source, Source::Secret),
         Piece::When { then, .. } => reads_secret(then),
     })
+}
+
+fn reads_attribute(expr: &Expr) -> bool {
+    matches!(expr.source, Source::Attribute(_))
+        || expr.steps.iter().any(|step| matches!(step, Step::Or(other) if reads_attribute(other)))
 }
 
 /// Whether a template depends on the credential and the profile alone.
