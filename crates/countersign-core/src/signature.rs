@@ -25,10 +25,16 @@ mod hash;
 #[allow(dead_code, reason = "used by the interpreter")]
 mod percent;
 pub mod profile;
+#[allow(dead_code, reason = "used by the interpreter")]
+mod shape;
 pub mod signing;
 pub mod template;
 #[allow(dead_code, reason = "used by the interpreter")]
 mod text;
+#[allow(dead_code, reason = "used by the interpreter")]
+mod time_format;
+#[allow(dead_code, reason = "used by the interpreter")]
+mod time_pattern;
 
 use std::sync::Arc;
 use std::time::Duration;
