@@ -43,6 +43,7 @@ pub mod signing;
 mod slots;
 mod text;
 mod time_format;
+mod time_pattern;
 mod times;
 mod verify;
 
@@ -51,7 +52,7 @@ pub use expression::BodyUse;
 pub use fields::Fields;
 pub use profile::Profile;
 pub use request::{Body, Head};
-pub use secret::{BadSecret, Least, LiveKey, LiveSecret};
+pub use secret::{BadSecret, LiveKey, LiveSecret};
 pub use verify::MacGood;
 
 #[cfg(test)]

@@ -6,15 +6,12 @@ use http::HeaderName;
 
 use super::bytes::Bytes;
 use super::coverage::{Parts, Provenance};
-use super::evaluate::{Context, Data, ItemText, MOST_VALUES, Value, too_many, twice};
+use super::evaluate::{Context, Data, ItemText, MOST_VALUES, Value, too_many, too_many_parameters, twice};
 use super::expression::{Expr, Piece, Source, Template};
 use super::filter::Filter;
 use super::parameters;
 use super::slots::SlotSource;
 use crate::code::{Code, Refusal};
-
-/// How many parameters one request may have in a collection.
-const MOST_PARAMETERS: usize = 256;
 
 /// A collection, as its profile says it.
 #[derive(Debug, Clone)]
@@ -247,14 +244,9 @@ impl<'v> Gathered<'_, '_, 'v> {
             From::Headers => return Ok(Vec::new()),
         };
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
-        let items: Vec<_> = parameters::split(encoded)
-            .take(MOST_PARAMETERS + 1)
-            .map(|(name, value)| Item { name: decode(name), value: decode(value.unwrap_or_default()), pair: pair(encoded, name, value) })
-            .collect();
-        if items.len() > MOST_PARAMETERS {
-            return Err(Refusal::with(Code::SignatureMalformed, format!("a signed request has at most {MOST_PARAMETERS} parameters")));
-        }
-        Ok(items)
+        let items = parameters::split_query(encoded).ok_or_else(too_many_parameters)?;
+        let items = items.map(|(name, value)| Item { name: decode(name), value: decode(value.unwrap_or_default()), pair: pair(encoded, name, value) });
+        Ok(items.collect())
     }
 
     /// Adds the values of one name.

@@ -277,7 +277,7 @@ impl<'v> Context<'_, 'v> {
     fn parameter(&self, slot: Slot, encoded: &'v [u8], plus_is_space: bool) -> Result<Option<Value<'v>>, Refusal> {
         let (Some(SlotSource::Query(wanted) | SlotSource::Form(wanted))) = self.profile.slots.get(slot) else { return Ok(None) };
         let mut found = None;
-        for (name, value) in parameters::split(encoded) {
+        for (name, value) in parameters::split_query(encoded).ok_or_else(too_many_parameters)? {
             if parameters::decode(name, plus_is_space).as_slice() != wanted.as_bytes() {
                 continue;
             }
@@ -355,8 +355,9 @@ impl<'v> Context<'_, 'v> {
             (Step::Length, Data::One(bytes)) => one(Bytes::Long(bytes.as_slice().len().to_string().into_bytes()), from.cut()),
             (Step::Uuid, Data::One(bytes)) => one(Bytes::Long(uuid(bytes.as_slice()).into_bytes()), from),
             (Step::Params(separators), Data::One(bytes)) => {
-                let members = params::parse(bytes, separators);
-                Ok(members.map(|members| Value { data: Data::Map(members), from: from.cut() }))
+                let Some(members) = params::parse_params(bytes.as_slice(), separators) else { return Ok(None) };
+                let members = members.into_iter().map(|(name, value)| (bytes.clone().sub(name), value.of(&bytes)));
+                Ok(Some(Value { data: Data::Map(members.collect()), from: from.cut() }))
             }
             (Step::Pick(pattern), Data::One(bytes)) => {
                 let Some(picked) = pattern.pick(bytes.as_slice()) else { return Ok(None) };
@@ -463,6 +464,10 @@ fn uuid(bytes: &[u8]) -> String {
 
 pub(super) fn twice(name: &HeaderName) -> Refusal {
     Refusal::with(Code::DuplicateHeader, format!("{name} came more than once"))
+}
+
+pub(super) fn too_many_parameters() -> Refusal {
+    Refusal::with(Code::SignatureMalformed, format!("a signed request has at most {} parameters", parameters::MOST))
 }
 
 pub(super) fn too_many() -> Refusal {

@@ -13,9 +13,10 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::coverage::{Parts, Slot};
-use super::expression::{BadExpression, Expr, Info, Kind, Piece, Place, Scope, Template, info_of};
+use super::expression::{BadExpression, Expr, Info, Kind, Piece, Place, Scope, Step, Template, info_of};
 use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
 use super::message_signatures;
+use super::pick::Pattern;
 use super::secret::LiveSecret;
 use super::shape::Shape;
 use super::slots::{SlotSource, Slots};
@@ -75,6 +76,7 @@ impl Profile {
             constants: BTreeMap::new(),
             attributes: Vec::new(),
             fields: Vec::new(),
+            patterns: Vec::new(),
             lets: Vec::new(),
             collections: Vec::new(),
             slots: Slots::default(),
@@ -101,6 +103,7 @@ struct Loader<'t> {
     constants: BTreeMap<String, Arc<[u8]>>,
     attributes: Vec<String>,
     fields: Vec<(String, Info)>,
+    patterns: Vec<Option<Arc<Pattern>>>,
     lets: Vec<(String, Info)>,
     collections: Vec<(String, Info)>,
     slots: Slots,
@@ -172,6 +175,7 @@ impl<'t> Loader<'t> {
             constants: &self.constants,
             attributes: &self.attributes,
             fields: &self.fields,
+            patterns: &self.patterns,
             lets: &self.lets,
             collections: &self.collections,
             signed: &self.signed,
@@ -353,6 +357,13 @@ impl<'t> Loader<'t> {
         let reads = info.reads;
         info.reads = reads.and(Parts::slot(slot));
         self.fields.push((name.to_owned(), info));
+        self.patterns.push(match &from {
+            FieldSource::Expr(Expr { steps, .. }) => match steps.last() {
+                Some(Step::Pick(pattern)) => Some(Arc::clone(pattern)),
+                _ => None,
+            },
+            FieldSource::Builtin(_) => None,
+        });
         info.reads = reads;
         fields.push(Field { name: name.into(), from, shape, optional, info, slot });
         Ok(())

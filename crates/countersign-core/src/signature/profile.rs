@@ -239,6 +239,12 @@ pub(super) enum SignTo {
     Query(Box<str>),
 }
 
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Profile {
     /// What rules call it.
     pub const fn name(&self) -> &ProfileName {

@@ -70,22 +70,34 @@ pub enum BadSecret {
     Attributes(String),
 }
 
-/// How short a secret may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Least {
-    /// As the profile says: for secrets that open something.
-    OfProfile,
-    /// One byte: for tools that judge what others signed.
-    Any,
-}
-
 impl LiveSecret {
     /// Makes a secret ready for a profile.
-    pub fn new(profile: &Profile, id: SecretId, secret: &SecretText, ends: Option<UnixMillis>, least: Least) -> Result<Self, BadSecret> {
+    ///
+    /// # Errors
+    /// The secret is shorter than the profile asks for, or not in its form.
+    pub fn new(profile: &Profile, id: SecretId, secret: &SecretText, ends: Option<UnixMillis>) -> Result<Self, BadSecret> {
+        Self::make(profile, Some(id), secret, ends, profile.key.least)
+    }
+
+    /// The same for tools, which sign with or judge secrets that open nothing here: any length will do.
+    ///
+    /// # Errors
+    /// The secret is empty, or not in the form that the profile asks for.
+    pub fn of_any_length(profile: &Profile, secret: &SecretText) -> Result<Self, BadSecret> {
+        Self::make(profile, None, secret, None, 1)
+    }
+
+    fn make(
+        profile: &Profile,
+        id: Option<SecretId>,
+        secret: &SecretText,
+        ends: Option<UnixMillis>,
+        least: usize,
+    ) -> Result<Self, BadSecret> {
         let (text, attributes) = read(&profile.key, secret.expose())?;
         // An empty secret is everybody's, whatever the profile says.
-        let least = if least == Least::Any { 1 } else { profile.key.least.max(1) };
-        let mut live = Self { id: Some(id), text, attributes, keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends };
+        let least = least.max(1);
+        let mut live = Self { id, text, attributes, keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends };
         let Some(material) = live.static_material(profile)? else {
             if live.text.len() < least {
                 return Err(BadSecret::Short(least));

@@ -6,10 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::evaluate::{Context, Credential, Signing};
 use super::coverage::Provenance;
 use super::fields::Fields;
-use super::filter::Filter;
+use super::percent::Percent;
+use super::bytes::Bytes;
 use super::profile::{MacAlgorithm, Profile, SignTo};
 use super::request::{Body, Head};
-use super::secret::{BadSecret, Least, LiveSecret};
+use super::secret::{BadSecret, LiveSecret};
 use crate::code::Refusal;
 use crate::fresh::Fresh;
 use crate::now::UnixMillis;
@@ -90,7 +91,7 @@ impl Profile {
         if !self.can_sign() {
             return Err(CannotSign::VerifiesOnly(self.name.to_string()));
         }
-        let secret = LiveSecret::new(self, crate::id::SecretId::unnamed(), secret, None, Least::Any)?;
+        let secret = LiveSecret::of_any_length(self, secret)?;
         let fresh = fresh.bytes();
         let algorithm = self.rule.algorithm.or_else(|| self.rule.chosen.iter().flat_map(|(_, table)| table).map(|(_, a)| *a).next());
         let algorithm = algorithm.unwrap_or(MacAlgorithm::HmacSha256);
@@ -144,7 +145,7 @@ impl Profile {
                 SignTo::Let(_) => named.push(text),
                 SignTo::Header(name, shown) => draft.add(name, shown, text)?,
                 SignTo::Query(name) => {
-                    let encode = |bytes: &[u8]| String::from_utf8_lossy(&Filter::percent_encoded(bytes)).into_owned();
+                    let encode = |bytes: &[u8]| String::from_utf8_lossy(Percent::Strict.encode(Bytes::Lent(bytes)).as_slice()).into_owned();
                     draft.target.push(if draft.target.contains('?') { '&' } else { '?' });
                     draft.target.push_str(&encode(name.as_bytes()));
                     draft.target.push('=');
@@ -171,7 +172,8 @@ impl Profile {
         let key = secret.key(&context, &mut Provenance::default(), &mut Vec::new())?;
         let message = fields.messages(&context)?.into_iter().next().map_or_else(Vec::new, |message| message.text);
         let tag = aws_lc_rs::hmac::sign(&key, &message).as_ref().to_vec();
-        Ok((tag, self.shown(&fields, request.body, message)))
+        let shown = fields.shown_message(&context, message)?;
+        Ok((tag, shown))
     }
 
     fn fields<'v>(&'v self, head: &Head<'v>, body: Body<'v>) -> Result<Fields<'v>, CannotSign> {

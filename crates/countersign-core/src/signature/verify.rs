@@ -8,7 +8,7 @@ use aws_lc_rs::{digest, hmac};
 use super::coverage::{Coverage, Parts, Provenance, Slot};
 use super::bytes::Bytes;
 use super::encoding::{self, BASE64, BASE64_URL};
-use super::evaluate::{Context, Data, Value};
+use super::evaluate::{Context, Credential, Data, Value};
 use super::expression::{BodyUse, Expr};
 use super::fields::Fields;
 use super::profile::{MacAlgorithm, MacEncoding, Profile, Require, Requirement};
@@ -187,6 +187,15 @@ impl<'v> Fields<'v> {
             messages.push(Message { text, from });
         }
         Ok(messages)
+    }
+
+    /// A string to sign as it can be shown: without the secret, where the scheme puts it there.
+    pub(super) fn shown_message(&self, context: &Context<'_, '_>, message: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        if !self.profile.rule.reads_secret {
+            return Ok(message);
+        }
+        let hidden = Context { credential: Some(Credential { secret: b"<secret>", attributes: &[] }), ..*context };
+        Ok(self.messages(&hidden)?.into_iter().next().map_or_else(Vec::new, |message| message.text))
     }
 
     /// What the MAC reached, with what is equal to what it reached.

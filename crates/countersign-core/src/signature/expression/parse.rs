@@ -9,6 +9,7 @@ use http::HeaderName;
 use super::super::alphabet::Alphabet;
 use super::super::coverage::{Parts, Slot};
 use super::super::filter::Filter;
+use super::super::json_pointer;
 use super::super::hash::Hash;
 use super::super::percent::Percent;
 use super::super::pick::Pattern;
@@ -53,6 +54,8 @@ pub(in super::super) struct Scope<'s> {
     pub(in super::super) constants: &'s BTreeMap<String, Arc<[u8]>>,
     pub(in super::super) attributes: &'s [String],
     pub(in super::super) fields: &'s [(String, Info)],
+    /// Of the fields that a pattern was picked from.
+    pub(in super::super) patterns: &'s [Option<Arc<Pattern>>],
     pub(in super::super) lets: &'s [(String, Info)],
     pub(in super::super) collections: &'s [(String, Info)],
     /// What steps of signing have named so far.
@@ -193,9 +196,8 @@ impl Scope<'_> {
 
     /// A field, a member of one, a let, a collection.
     fn named(&mut self, name: &str, segment: &Segment<'_>) -> Result<(Source, Info), BadExpression> {
-        let find = |list: &[(String, Info)], name: &str| list.iter().position(|(known, _)| known == name).zip(list.iter().find(|(known, _)| known == name));
         if let Some((field, member)) = name.split_once('.') {
-            let Some((index, (_, of))) = find(self.fields, field) else { return Err(self.unknown(segment, field)) };
+            let Some((index, of)) = find(self.fields, field) else { return Err(self.unknown(segment, field)) };
             if of.kind != Kind::Map {
                 return Err(bad(segment.at.clone(), format!("{field} is {}, and only a map has members", of.kind.words())));
             }
@@ -203,22 +205,24 @@ impl Scope<'_> {
             let slot = self.slot(SlotSource::Member(index, member.to_ascii_lowercase().into()), segment)?;
             let reads = Parts::slot(slot).and(of.reads);
             let kind = if many { Kind::Many } else { Kind::One };
-            let info = Info { kind, alphabet: of.alphabet, length: None, reads, body: of.body, begins: None };
+            let pattern = self.patterns.get(index).and_then(Option::as_ref);
+            let alphabet = pattern.map_or(of.alphabet, |pattern| pattern.alphabet(member, of.alphabet));
+            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
         }
         if self.place == Place::Sign
-            && let Some((index, (_, info))) = find(self.signed, name)
+            && let Some((index, info)) = find(self.signed, name)
         {
-            return Ok((Source::Signed(index), *info));
+            return Ok((Source::Signed(index), info));
         }
-        if let Some((index, (_, info))) = find(self.fields, name) {
-            return Ok((Source::Field(index), *info));
+        if let Some((index, info)) = find(self.fields, name) {
+            return Ok((Source::Field(index), info));
         }
-        if let Some((index, (_, info))) = find(self.lets, name) {
-            return Ok((Source::Let(index), *info));
+        if let Some((index, info)) = find(self.lets, name) {
+            return Ok((Source::Let(index), info));
         }
-        if let Some((index, (_, info))) = find(self.collections, name) {
-            return Ok((Source::Collection(index), *info));
+        if let Some((index, info)) = find(self.collections, name) {
+            return Ok((Source::Collection(index), info));
         }
         Err(self.unknown(segment, name))
     }
@@ -317,7 +321,8 @@ impl Scope<'_> {
             "join" => Ok(Step::Join(one().ok_or_else(|| wants("'x'"))?.into())),
             "json" => {
                 let pointer = text("'/POINTER'")?;
-                if pointer.starts_with('/') { Ok(Step::Json(pointer.into())) } else { Err(wants("'/POINTER'")) }
+                json_pointer::check(&pointer).map_err(|message| bad(segment.at.clone(), message))?;
+                Ok(Step::Json(pointer.into()))
             }
             "without" => {
                 let names = segment.arguments.iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase().into()).collect();
@@ -410,6 +415,10 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
         Step::Json(_) => one(Info { alphabet: Alphabet::ALL, length: None, ..before }),
         Step::Without(_) | Step::All => map(Info { alphabet: Alphabet::ALL, length: None, ..before }),
     }
+}
+
+fn find(list: &[(String, Info)], name: &str) -> Option<(usize, Info)> {
+    list.iter().enumerate().find(|(_, (known, _))| known == name).map(|(index, (_, info))| (index, *info))
 }
 
 fn bad(at: Range<usize>, message: String) -> BadExpression {

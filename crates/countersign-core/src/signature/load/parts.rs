@@ -452,6 +452,7 @@ fn filters(item: Option<Item<'_>>) -> Result<Box<[Filter]>, BadProfile> {
         constants: &constants,
         attributes: &[],
         fields: &[],
+        patterns: &[],
         lets: &[],
         collections: &[],
         signed: &[],
