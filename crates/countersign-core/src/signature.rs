@@ -23,7 +23,15 @@ mod filter;
 #[allow(dead_code, reason = "used by the interpreter")]
 mod hash;
 #[allow(dead_code, reason = "used by the interpreter")]
+mod json_pointer;
+#[allow(dead_code, reason = "used by the interpreter")]
+mod parameters;
+#[allow(dead_code, reason = "used by the interpreter")]
+mod params;
+#[allow(dead_code, reason = "used by the interpreter")]
 mod percent;
+#[allow(dead_code, reason = "used by the interpreter")]
+mod pick;
 pub mod profile;
 #[allow(dead_code, reason = "used by the interpreter")]
 mod shape;
