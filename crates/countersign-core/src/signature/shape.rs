@@ -294,7 +294,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #![proptest_config(ProptestConfig::with_cases(1000))]
 
         #[test]
         fn trying_more_would_find_nothing_more(shape in "([abc]|\\[[abc]{1,2}\\])(\\{[01],[123]\\})?([abc]|\\[[abc]{1,2}\\])(\\{[01],[123]\\})?[abc]?", value in "[abc]{0,6}") {
