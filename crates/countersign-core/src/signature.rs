@@ -4,6 +4,8 @@
 //! - `template`: the language that strings to sign are written in.
 //! - `coverage`: which parts of a request a signature reaches.
 //! - `body`: the body as a signature sees it.
+//! - `content_digest`: the digest of the body that the head declares.
+//! - `rfc9421`: HTTP Message Signatures, whose string to sign is no template.
 //! - `signing`: the same interpreter, to sign.
 //!
 //! The way of a signed request: [`Profile::find_fields`], [`Profile::check_time`] before the body is read,
@@ -11,8 +13,10 @@
 //! makes a proof.
 
 pub mod body;
+pub mod content_digest;
 pub mod coverage;
 pub mod profile;
+pub mod rfc9421;
 pub mod signing;
 pub mod template;
 
