@@ -45,6 +45,7 @@ mod text;
 mod time_format;
 mod time_pattern;
 mod times;
+pub mod trace;
 mod verify;
 
 pub use body::{BodyDigest, BodyHasher, declared_digest, uncovered_header};
@@ -52,6 +53,7 @@ pub use expression::BodyUse;
 pub use fields::Fields;
 pub use profile::Profile;
 pub use request::{Body, Head};
+pub use trace::Trace;
 pub use secret::{BadSecret, LiveKey, LiveSecret};
 pub use verify::MacGood;
 

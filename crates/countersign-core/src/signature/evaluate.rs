@@ -17,7 +17,7 @@ use super::profile::{MacAlgorithm, Profile};
 use super::request::{Body, Head, Port};
 use super::secret::Attribute;
 use super::slots::SlotSource;
-use super::{json_pointer, rfc9421};
+use super::json_pointer;
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 
@@ -101,7 +101,6 @@ pub(super) struct Context<'c, 'v> {
     pub(super) head: Head<'v>,
     pub(super) body: Body<'v>,
     pub(super) fields: &'c [Option<Value<'v>>],
-    pub(super) signature: Option<&'c rfc9421::Found<'v>>,
     pub(super) credential: Option<Credential<'v>>,
     pub(super) signing: Option<Signing<'v>>,
     pub(super) algorithm: MacAlgorithm,
@@ -275,7 +274,7 @@ impl<'v> Context<'_, 'v> {
 
     /// The one value of a parameter, decoded.
     fn parameter(&self, slot: Slot, encoded: &'v [u8], plus_is_space: bool) -> Result<Option<Value<'v>>, Refusal> {
-        let (Some(SlotSource::Query(wanted) | SlotSource::Form(wanted))) = self.profile.slots.get(slot) else { return Ok(None) };
+        let Some(SlotSource::Query(wanted) | SlotSource::Form(wanted)) = self.profile.slots.get(slot) else { return Ok(None) };
         let mut found = None;
         for (name, value) in parameters::split_query(encoded).ok_or_else(too_many_parameters)? {
             if parameters::decode(name, plus_is_space).as_slice() != wanted.as_bytes() {
@@ -448,10 +447,9 @@ fn split<'v>(bytes: &Bytes<'v>, separator: &[u8]) -> Vec<Bytes<'v>> {
 /// 16 bytes as a UUID of version 4 (RFC 9562 section 5.4).
 fn uuid(bytes: &[u8]) -> String {
     let mut id: [u8; 16] = bytes.first_chunk().copied().unwrap_or_default();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = &mut id {
-        *version = *version & 0x0f | 0x40;
-        *variant = *variant & 0x3f | 0x80;
-    }
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
+    *version = *version & 0x0f | 0x40;
+    *variant = *variant & 0x3f | 0x80;
     let mut text = String::with_capacity(36);
     for (i, byte) in id.iter().enumerate() {
         if matches!(i, 4 | 6 | 8 | 10) {

@@ -111,7 +111,6 @@ impl<'v> Fields<'v> {
             head: self.head,
             body,
             fields: &self.values,
-            signature: self.signature.as_ref(),
             credential: None,
             signing: None,
             algorithm: MacAlgorithm::HmacSha256,

@@ -212,7 +212,7 @@ impl<'t> Loader<'t> {
             let Ok(text) = part.text() else {
                 let mut table = part.table("a part of a template")?;
                 let text = table.get("text")?.text()?;
-                let condition = self.condition(&mut table)?;
+                let condition = self.condition(&mut table, place)?;
                 table.finish()?;
                 let (condition, holds) =
                     condition.ok_or_else(|| BadProfile::new(part.at(), "this part has no condition", "add when or unless, or write the text alone"))?;
@@ -230,11 +230,11 @@ impl<'t> Loader<'t> {
     }
 
     /// `when` or `unless` of a table.
-    fn condition(&mut self, table: &mut Table<'t>) -> Result<Option<(Expr, bool)>, BadProfile> {
+    fn condition(&mut self, table: &mut Table<'t>, place: Place) -> Result<Option<(Expr, bool)>, BadProfile> {
         match (table.find("when"), table.find("unless")) {
             (Some(_), Some(unless)) => Err(BadProfile::new(unless.at(), "when and unless together", "write one of them")),
-            (Some(when), None) => Ok(Some((self.expr(when.text()?, Place::Request)?, true))),
-            (None, Some(unless)) => Ok(Some((self.expr(unless.text()?, Place::Request)?, false))),
+            (Some(when), None) => Ok(Some((self.expr(when.text()?, place)?, true))),
+            (None, Some(unless)) => Ok(Some((self.expr(unless.text()?, place)?, false))),
             (None, None) => Ok(None),
         }
     }
@@ -419,7 +419,7 @@ impl<'t> Loader<'t> {
                 (None, Some(query), None) => SignTo::Query(query.text()?.text.into()),
                 (None, None, Some(name)) => {
                     named = Some(name.text()?.text);
-                    SignTo::Let(self.signed.len())
+                    SignTo::Let
                 }
                 _ => return Err(BadProfile::new(table.at(), "a step of signing adds one header or one parameter", "write header = \"...\", query = \"...\" or let = \"...\"")),
             };
@@ -428,7 +428,7 @@ impl<'t> Loader<'t> {
             if let Some(name) = named {
                 self.signed.push((name.to_owned(), info_of(&value)));
             }
-            let condition = self.condition(&mut table)?;
+            let condition = self.condition(&mut table, Place::Sign)?;
             table.finish()?;
             steps.push(SignStep { to, value, condition });
         }

@@ -234,7 +234,7 @@ pub(super) struct SignStep {
 #[derive(Debug)]
 pub(super) enum SignTo {
     /// A text for later steps.
-    Let(usize),
+    Let,
     Header(http::HeaderName, Box<str>),
     Query(Box<str>),
 }

@@ -152,7 +152,6 @@ impl LiveSecret {
             head,
             body: super::request::Body::Empty,
             fields: &[],
-            signature: None,
             credential: Some(self.credential()),
             signing: None,
             algorithm: MacAlgorithm::HmacSha256,

@@ -124,7 +124,6 @@ impl Profile {
                     head: draft.head(request, host),
                     body: request.body,
                     fields: &[],
-                    signature: None,
                     credential: Some(credential),
                     signing: Some(Signing { named: &named, ..signing }),
                     algorithm: MacAlgorithm::HmacSha256,
@@ -134,7 +133,7 @@ impl Profile {
                 if let Some((condition, holds)) = &step.condition
                     && context.holds(condition)? != *holds
                 {
-                    if let SignTo::Let(_) = step.to {
+                    if let SignTo::Let = step.to {
                         named.push(Vec::new());
                     }
                     continue;
@@ -142,7 +141,7 @@ impl Profile {
                 context.write(&step.value, &mut text, &mut Provenance::default())?;
             }
             match &step.to {
-                SignTo::Let(_) => named.push(text),
+                SignTo::Let => named.push(text),
                 SignTo::Header(name, shown) => draft.add(name, shown, text)?,
                 SignTo::Query(name) => {
                     let encode = |bytes: &[u8]| String::from_utf8_lossy(Percent::Strict.encode(Bytes::Lent(bytes)).as_slice()).into_owned();

@@ -144,7 +144,7 @@ impl<'v> Fields<'v> {
         }
     }
 
-    fn context_with<'b>(&'b self, body: Body<'b>) -> Context<'b, 'b> {
+    pub(super) fn context_with<'b>(&'b self, body: Body<'b>) -> Context<'b, 'b> {
         Fields::<'b>::context(self, body)
     }
 

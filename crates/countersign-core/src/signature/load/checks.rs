@@ -28,7 +28,8 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
         }
     }
     let reaches = reaches(profile);
-    let mut needed = Parts::REQUIRED.without(profile.uncovered);
+    // A request without a query or a body needs none of it signed, so these are judged per request.
+    let mut needed = Parts::METHOD.and(Parts::PATH).and(Parts::HOST).without(profile.uncovered);
     if profile.time.is_none() && !profile.uncovered.contains(Parts::TIME) {
         return Err(BadProfile::new(at("[mac]"), "signatures of this profile have no time", "add [time], or name \"time\" in uncovered"));
     }

@@ -149,7 +149,7 @@ impl<'t> Loader<'t> {
                 return Err(BadProfile::new(item.at(), "more than 16 requirements", "write fewer"));
             }
             let mut table = item.table("[[require]]")?;
-            let condition = self.condition(&mut table)?;
+            let condition = self.condition(&mut table, Place::Require)?;
             let found: Vec<_> =
                 ["equal", "includes", "one_of", "present", "absent"].into_iter().filter_map(|key| table.find(key).map(|item| (key, item))).collect();
             let [(kind, what)] = found.as_slice() else {
@@ -170,7 +170,11 @@ impl<'t> Loader<'t> {
                     "put the condition on what declares the digest, such as when = \"header:digest\"",
                 ));
             }
-            let of_credential = matches!(&what, Requirement::Equal(a, b) if reads_attribute(a) || reads_attribute(b));
+            let of_credential = match &what {
+                Requirement::Equal(a, b) => reads_attribute(a) || reads_attribute(b),
+                Requirement::Present(expr) | Requirement::Absent(expr) => reads_attribute(expr),
+                Requirement::Includes(..) | Requirement::OneOf(..) => false,
+            } || condition.as_ref().is_some_and(|(expr, _)| reads_attribute(expr));
             requires.push(Require { condition, what, mistake, of_credential });
         }
         Ok(requires)
@@ -178,7 +182,7 @@ impl<'t> Loader<'t> {
 
     fn requirement(&mut self, kind: &str, item: Item<'t>) -> Result<Requirement, BadProfile> {
         if matches!(kind, "present" | "absent") {
-            let expr = self.expr(item.text()?, Place::Request)?;
+            let expr = self.expr(item.text()?, Place::Require)?;
             return Ok(if kind == "present" { Requirement::Present(expr) } else { Requirement::Absent(expr) });
         }
         let texts = item.texts()?;
@@ -198,7 +202,7 @@ impl<'t> Loader<'t> {
 
     pub(super) fn time(&mut self, item: Item<'t>) -> Result<TimeRule, BadProfile> {
         let mut table = item.table("[time]")?;
-        let mut expr = |loader: &mut Self, item: Option<Item<'t>>| {
+        let expr = |loader: &mut Self, item: Option<Item<'t>>| {
             item.map(|item| loader.expr_of(item.text()?, Kind::One, Place::Request)).transpose()
         };
         let at = expr(self, table.find("at"))?;
