@@ -16,6 +16,7 @@
 
 mod alphabet;
 pub mod body;
+pub mod built_in;
 mod bytes;
 mod collect;
 mod content_digest;
