@@ -184,6 +184,8 @@ codes! {
     CouldNotDecide "could_not_decide" 503 "The gateway could not decide" "Try again shortly; the operator sees the cause in the log.";
     /// The clock is behind what was already accepted.
     ClockBehind "clock_behind" 503 "The gateway's clock is behind" "The operator must set the clock; signed requests are refused until then.";
+    /// The accepted counters were lost.
+    CounterLost "counter_lost" 503 "The gateway lost the counters it had accepted" "The operator must replace the secrets that sign with a counter, and then remove the file counters-lost.";
     /// Too much is going on.
     Overloaded "overloaded" 503 "The gateway is overloaded" "Try again shortly.";
     /// The gateway made a mistake.

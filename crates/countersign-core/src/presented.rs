@@ -10,17 +10,17 @@ use http::{HeaderMap, HeaderName};
 use crate::code::{Code, Refusal};
 use crate::request_view::RequestView;
 use crate::rule::{Kind, Rule};
-use crate::signature::{Fields, Profile};
+use crate::signature::{Fields, Head, Profile};
 
-/// The credentials that a request shows, each in its documented form. `'r` is the request's, `'p` the profiles'.
+/// The credentials that a request shows, each in its documented form.
 #[derive(Default)]
-pub struct Presented<'r, 'p> {
+pub struct Presented<'v> {
     /// The access token.
-    pub bearer: Option<&'r str>,
+    pub bearer: Option<&'v str>,
     /// The API key.
-    pub api_key: Option<&'r str>,
-    /// The signature, and the scheme that it is in.
-    pub signature: Option<(&'p Profile, Fields<'r>)>,
+    pub api_key: Option<&'v str>,
+    /// The signature, in one of the schemes that the rule names.
+    pub signature: Option<Fields<'v>>,
 }
 
 /// Finds the credentials of the kinds that `rule` names. Of `profiles`, only those that the rule names are tried.
@@ -28,7 +28,7 @@ pub struct Presented<'r, 'p> {
 /// # Errors
 /// When a credential is malformed, or there are two of one kind: what is presented and bad is refused, even where another
 /// alternative of the rule would hold.
-pub fn find<'r, 'p>(view: &RequestView<'r>, rule: &Rule, profiles: &'p [Profile]) -> Result<Presented<'r, 'p>, Refusal> {
+pub fn find<'v>(view: &'v RequestView<'_>, rule: &Rule, profiles: &'v [Profile]) -> Result<Presented<'v>, Refusal> {
     let mut presented = Presented::default();
     let kinds = rule.kinds();
     if kinds.contains(Kind::Jwt) {
@@ -42,8 +42,8 @@ pub fn find<'r, 'p>(view: &RequestView<'r>, rule: &Rule, profiles: &'p [Profile]
             // `check` does not let such a rule through. Without its profile a signature cannot be judged, so it is not skipped.
             return Err(Code::CouldNotDecide.into());
         };
-        if let Some(fields) = profile.find_fields(view)?
-            && presented.signature.replace((profile, fields)).is_some()
+        if let Some(fields) = profile.find_fields(Head::of(view))?
+            && presented.signature.replace(fields).is_some()
         {
             return Err(ambiguous("signatures of two schemes"));
         }
@@ -172,7 +172,7 @@ mod tests {
         let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let view = RequestView::judge(&parts, &crate::decide::tests::connection("192.0.2.1")).unwrap();
-        let profiles = [Profile::native()];
+        let profiles = [Profile::native().unwrap()];
         let found = find(&view, &rule.parse().unwrap(), &profiles).map_err(|refusal| refusal.code)?;
         Ok([found.bearer.is_some(), found.api_key.is_some(), found.signature.is_some()])
     }

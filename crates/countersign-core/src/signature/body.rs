@@ -2,8 +2,8 @@
 
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName};
-use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
+use super::content_digest::content_digest;
 use crate::code::{Code, Refusal};
 
 /// The digest of a body: computed from bytes that were read, or declared in the head and still to be compared.
@@ -81,24 +81,13 @@ impl Default for BodyHasher {
 /// Every digest that is listed must be checkable: SHA-512 beside SHA-256 is refused, because only one is computed while
 /// streaming. Algorithms that RFC 9530 does not know, and those that it calls insecure, are ignored.
 pub fn declared_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Refusal> {
-    const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
-    let bad = || Refusal::from(Code::BadContentDigest);
-    let mut values = headers.get_all(CONTENT_DIGEST).iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    // One field, one line: a second line might be joined in another order further on.
-    if values.next().is_some() {
-        return Err(bad());
-    }
-    let digests: Dictionary = Parser::new(first.as_bytes()).parse().map_err(|_| bad())?;
-    if digests.contains_key("sha-512") {
-        return Err(Refusal::with(Code::BadContentDigest, "sha-512 is not checked here; send sha-256 alone"));
-    }
-    match digests.get("sha-256") {
-        Some(ListEntry::Item(item)) => match &item.bare_item {
-            BareItem::ByteSequence(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map(Some).map_err(|_| bad()),
-            _ => Err(bad()),
-        },
-        _ => Err(bad()),
+    match content_digest(headers)? {
+        Some(digest) if digest.sha512().is_some() => {
+            Err(Refusal::with(Code::BadContentDigest, "sha-512 is not checked here; send sha-256 alone"))
+        }
+        Some(digest) => Ok(digest.sha256()),
+        None if headers.contains_key("content-digest") => Err(Code::BadContentDigest.into()),
+        None => Ok(None),
     }
 }
 

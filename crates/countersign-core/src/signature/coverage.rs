@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// A set of parts of a request: the named ones, and the header slots of one profile. Fixed size, so that keeping it costs
-/// nothing on the data path.
+/// A set of sources: the named parts of a request, and the slots of one profile (the headers, parameters, fields and members
+/// that it names). Fixed size, so that keeping it costs nothing on the data path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Parts(u64);
 
-/// The index of a header in the list that a profile reads. At most [`Slot::MOST`] of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The index of a source in the list that a profile names. At most [`Slot::MOST`] of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Slot(pub(crate) u8);
 
 impl Slot {
-    /// How many headers one profile may read.
+    /// How many headers, parameters, fields and members one profile may name.
     pub const MOST: usize = 56;
 }
 
@@ -31,21 +31,29 @@ impl Parts {
     pub const SCHEME: Self = Self(1 << 4);
     /// The body.
     pub const BODY: Self = Self(1 << 5);
+    /// Not read from a request: that a signature has no time of its own. Only ever named as uncovered.
+    pub const TIME: Self = Self(1 << 6);
     /// What every signature must reach, unless its profile names it as uncovered. (The scheme need not be: it is ours to know.)
     pub const REQUIRED: Self = Self(0b10_1111);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: [(Self, &'static str); 7] = [
         (Self::METHOD, "method"),
         (Self::PATH, "path"),
         (Self::QUERY, "query"),
         (Self::HOST, "host"),
         (Self::SCHEME, "scheme"),
         (Self::BODY, "body"),
+        (Self::TIME, "time"),
     ];
 
-    /// The set of one header.
-    pub const fn header(slot: Slot) -> Self {
+    /// The set of one slot.
+    pub const fn slot(slot: Slot) -> Self {
         Self(1 << (8 + slot.0 % 56))
+    }
+
+    /// The part with this name, of those that a profile may leave uncovered.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(part, known)| *known == name && *part != Self::SCHEME).map(|(part, _)| part)
     }
 
     /// The parts of either set.
@@ -65,17 +73,27 @@ impl Parts {
         self.0 == 0
     }
 
-    /// The names of the parts, without headers.
+    /// Whether every part of `other` is in it.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names of the parts, without slots.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.into_iter().filter(move |(part, _)| part.without(self).is_empty()).map(|(_, name)| name)
+        Self::NAMES.into_iter().filter(move |(part, _)| self.contains(*part)).map(|(_, name)| name)
+    }
+
+    /// The slots in the set.
+    pub fn slots(self) -> impl Iterator<Item = Slot> {
+        (0..56u8).map(Slot).filter(move |slot| self.contains(Self::slot(*slot)))
     }
 }
 
-/// The named parts, joined by commas; a header shows as `a header`.
+/// The named parts, joined by commas; a slot shows as `a field of the signature`.
 impl fmt::Display for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = (self.0 >> 8 != 0).then_some("a header");
-        for (i, name) in self.names().chain(header).enumerate() {
+        let slot = (self.0 >> 8 != 0).then_some("a field of the signature");
+        for (i, name) in self.names().chain(slot).enumerate() {
             if i > 0 {
                 f.write_str(", ")?;
             }
@@ -85,17 +103,40 @@ impl fmt::Display for Parts {
     }
 }
 
-/// Where a value was read from, and whether all of that reached it. A value that was cut or picked from a part covers the
-/// part only in part, and that is not enough.
+/// Where a value was read from, and whether all of that reached it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Provenance {
-    /// The parts that were read.
-    pub parts: Parts,
-    /// Whether something of them was left out on the way.
-    pub partly: bool,
+    /// What the expression itself read: the source that a check would trust.
+    pub direct: Parts,
+    /// The sources that are in the value in full, up to the canonical form of the scheme.
+    pub whole: Parts,
+    /// The sources that something was left out of on the way. Not good enough.
+    pub partly: Parts,
 }
 
-/// What the MAC of one request reached so far.
+impl Provenance {
+    /// Of nothing: text that the profile says itself.
+    pub const NONE: Self = Self { direct: Parts::NONE, whole: Parts::NONE, partly: Parts::NONE };
+
+    /// Of a source that was read in full.
+    pub const fn of(parts: Parts) -> Self {
+        Self { direct: parts, whole: parts, partly: Parts::NONE }
+    }
+
+    /// The same when something was left out.
+    #[must_use]
+    pub const fn cut(self) -> Self {
+        Self { direct: self.direct, whole: Parts::NONE, partly: self.partly.and(self.whole) }
+    }
+
+    /// Of two values together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { direct: self.direct.and(other.direct), whole: self.whole.and(other.whole), partly: self.partly.and(other.partly) }
+    }
+}
+
+/// What the MAC of one request reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
     whole: Parts,
@@ -103,13 +144,10 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Adds a value that goes into the string to sign.
+    /// Adds a value that goes into the MAC.
     pub const fn add(&mut self, from: Provenance) {
-        if from.partly {
-            self.partly = self.partly.and(from.parts);
-        } else {
-            self.whole = self.whole.and(from.parts);
-        }
+        self.whole = self.whole.and(from.whole);
+        self.partly = self.partly.and(from.partly);
     }
 
     /// The parts of which every byte was signed.
@@ -122,10 +160,32 @@ impl Coverage {
         self.partly.without(self.whole)
     }
 
-    /// What of `needed` was not signed.
-    pub const fn lacks(self, needed: Parts) -> Parts {
-        needed.without(self.whole)
+    /// What of `needed` was not signed, when `parent` says what a slot is a part of: a parameter that is not signed by itself
+    /// is signed when its query is, and a field when all that it was read from is.
+    pub fn lacks(self, needed: Parts, parent: &impl Fn(Slot) -> Option<Parts>) -> Parts {
+        let mut lacks = needed.without(self.whole);
+        // Nearly always nothing is left by now.
+        if !lacks.is_empty() {
+            for slot in lacks.slots() {
+                if self.reaches(slot, parent, 8) {
+                    lacks = lacks.without(Parts::slot(slot));
+                }
+            }
+        }
+        lacks
     }
+
+    fn reaches(self, slot: Slot, parent: &impl Fn(Slot) -> Option<Parts>, deep: u8) -> bool {
+        let Some(deeper) = deep.checked_sub(1) else { return false };
+        let Some(parts) = parent(slot) else { return false };
+        let open = parts.without(self.whole);
+        open.slots().all(|slot| self.reaches(slot, parent, deeper)) && open.without(of_slots(open)).is_empty()
+    }
+}
+
+/// The slots of a set, without its named parts.
+const fn of_slots(parts: Parts) -> Parts {
+    Parts(parts.0 & !0xff)
 }
 
 #[cfg(test)]
@@ -135,20 +195,40 @@ mod tests {
     #[test]
     fn a_part_is_covered_only_when_all_of_it_was_signed() {
         let mut coverage = Coverage::default();
-        coverage.add(Provenance { parts: Parts::PATH.and(Parts::QUERY), partly: false });
-        coverage.add(Provenance { parts: Parts::BODY.and(Parts::PATH), partly: true });
-        assert_eq!(coverage.lacks(Parts::REQUIRED).to_string(), "method, host, body");
+        coverage.add(Provenance::of(Parts::PATH.and(Parts::QUERY)));
+        coverage.add(Provenance::of(Parts::BODY.and(Parts::PATH)).cut());
+        assert_eq!(coverage.lacks(Parts::REQUIRED, &|_| None).to_string(), "method, host, body");
         assert_eq!(coverage.partly(), Parts::BODY);
     }
 
     #[test]
+    fn a_slot_is_signed_with_what_it_is_a_part_of() {
+        let (field, member, header) = (Slot(0), Slot(1), Slot(2));
+        let parent = |slot: Slot| match slot.0 {
+            0 => Some(Parts::slot(member)),
+            1 => Some(Parts::slot(header).and(Parts::QUERY)),
+            _ => None,
+        };
+        let needed = Parts::slot(field);
+        let lacks = |whole: Parts| Coverage { whole, partly: Parts::NONE }.lacks(needed, &parent);
+        assert_eq!(lacks(Parts::slot(field)), Parts::NONE);
+        assert_eq!(lacks(Parts::slot(member)), Parts::NONE);
+        assert_eq!(lacks(Parts::slot(header).and(Parts::QUERY)), Parts::NONE);
+        assert_eq!(lacks(Parts::slot(header)), needed);
+        assert_eq!(lacks(Parts::QUERY), needed);
+        // A circle ends.
+        assert_eq!(Coverage::default().lacks(needed, &|slot| Some(Parts::slot(slot))), needed);
+    }
+
+    #[test]
     fn every_slot_is_a_part_of_its_own() {
-        let mut seen = Parts::REQUIRED.and(Parts::SCHEME);
+        let mut seen = Parts::REQUIRED.and(Parts::SCHEME).and(Parts::TIME);
         for slot in 0..Slot::MOST {
-            let header = Parts::header(Slot(u8::try_from(slot).unwrap()));
-            assert_eq!(header.without(seen), header, "slot {slot}");
-            seen = seen.and(header);
+            let part = Parts::slot(Slot(u8::try_from(slot).unwrap()));
+            assert_eq!(part.without(seen), part, "slot {slot}");
+            seen = seen.and(part);
         }
-        assert_eq!(seen.without(Parts::REQUIRED).to_string(), "scheme, a header");
+        assert_eq!(seen.without(Parts::REQUIRED).to_string(), "scheme, time, a field of the signature");
+        assert_eq!(seen.slots().count(), Slot::MOST);
     }
 }

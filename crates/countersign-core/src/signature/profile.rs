@@ -1,319 +1,374 @@
-//! A signature scheme as data. One interpreter runs them all; what is here is what a profile says and the checks that it
-//! passes once, before any request comes.
+//! A signature scheme as data, in the form that requests are checked with. One interpreter runs them all; [`super::load`] reads
+//! a profile from its file and holds it to the checks that it must pass before any request comes.
 
-use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use http::HeaderName;
 
-use super::LiveSecret;
-use super::coverage::{Coverage, Parts, Slot};
-use super::template::{self, Expression, Missing, Piece, Role, Slots, Source, Step};
+use super::collect::Collection;
+use super::coverage::{Parts, Slot};
+use super::expression::{BodyUse, Expr, Info, Source, Template};
+use super::hash::Hash;
+use super::secret::LiveSecret;
+use super::shape::Shape;
+use super::slots::{SlotSource, Slots};
+use super::time_format::TimeFormat;
+use super::message_signatures;
+use crate::code::{Code, Refusal};
 use crate::id::ProfileName;
+use crate::now::UnixMillis;
+use crate::replay::Tier;
 
 /// A signature scheme that passed its checks.
 pub struct Profile {
-    pub(super) draft: Draft,
+    pub(super) name: ProfileName,
+    pub(super) title: Box<str>,
+    pub(super) source: Box<str>,
+    pub(super) detect: Vec<Expr>,
+    pub(super) slots: Slots,
+    pub(super) fields: Vec<Field>,
+    pub(super) key_id: Option<usize>,
+    pub(super) mac: usize,
+    pub(super) collections: Vec<Collection>,
+    pub(super) lets: Vec<Template>,
+    pub(super) let_names: Vec<Box<str>>,
+    pub(super) key: KeyRule,
+    pub(super) rule: MacRule,
+    pub(super) requires: Vec<Require>,
+    pub(super) time: Option<TimeRule>,
+    pub(super) replay: ReplayRule,
+    pub(super) uncovered: Parts,
+    pub(super) sign: Vec<SignStep>,
+    pub(super) builtin: Option<message_signatures::Rule>,
+    /// What of the body must be at hand to verify.
+    pub(super) body: BodyUse,
+    /// Where its claims are kept.
+    pub(super) tier: Tier,
     /// Verified against when the key is unknown, so that an unknown key costs what a known one costs.
     pub(super) nobody: LiveSecret,
 }
 
-/// What a profile says. [`Profile::compile`] judges it.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// What rules call it.
-    pub name: ProfileName,
-    /// The headers that are read, by slot.
-    pub headers: Vec<HeaderName>,
-    /// The request is signed by this scheme when one of these headers is there.
-    pub detect: Vec<Slot>,
-    /// Names the key.
-    pub key_id: Field,
-    /// When it was signed.
-    pub timestamp: Field,
-    /// Makes the request distinct.
-    pub nonce: Field,
-    /// The MAC.
-    pub mac: Field,
-    /// How the MAC is written.
-    pub encoding: MacEncoding,
-    /// How it is computed.
-    pub algorithm: MacAlgorithm,
-    /// What of the secret is the key.
-    pub key: KeyMaterial,
-    /// The string to sign.
-    pub message: Vec<Piece>,
-    /// How old a signature may be.
-    pub time: TimeRule,
-    /// What is known not to be covered. Never the sources of the time check and the replay check.
-    pub uncovered: Parts,
+/// A field of a signature.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: Box<str>,
+    pub(super) from: FieldSource,
+    pub(super) shape: Option<Shape>,
+    pub(super) optional: bool,
+    pub(super) info: Info,
+    pub(super) slot: Slot,
 }
 
-/// Where a field of a signature stands and what it may look like.
-#[derive(Debug, Clone)]
-pub struct Field {
-    /// The header.
-    pub slot: Slot,
-    /// What the header's value starts with, before the field.
-    pub prefix: Cow<'static, str>,
-    /// What the field may look like.
-    pub shape: Shape,
+/// Where a field comes from.
+#[derive(Debug)]
+pub(super) enum FieldSource {
+    Expr(Expr),
+    /// A parameter of the signature that the built-in found.
+    Builtin(message_signatures::Param),
 }
 
-/// A set of characters and a range of lengths. Keeping the line feed out is what makes lines unambiguous.
-#[derive(Debug, Clone)]
-pub struct Shape {
-    /// The characters, as a set of ASCII.
-    pub allowed: Characters,
-    /// How many of them.
-    pub length: RangeInclusive<usize>,
-    /// The same in words: `10 digits`.
-    pub words: Cow<'static, str>,
+/// How the key of the MAC is made of the secret.
+#[derive(Debug)]
+pub(super) struct KeyRule {
+    pub(super) material: Template,
+    pub(super) derive: Vec<Derive>,
+    pub(super) derived_as: KeyText,
+    /// The fewest bytes of a secret.
+    pub(super) least: usize,
+    pub(super) attributes: Vec<String>,
+    /// Whether the key depends on the secret alone, and is made once.
+    pub(super) is_static: bool,
 }
 
-/// A set of ASCII characters, as a table: each field of each request is looked at byte by byte.
+/// One step of a chain: the key becomes the MAC of this text.
+#[derive(Debug)]
+pub(super) enum Derive {
+    Text(Template),
+    Each(Expr),
+}
+
+/// How a derived key is used as a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Characters([bool; 256]);
+pub(super) enum KeyText {
+    Bytes,
+    Hex,
+    Base64,
+}
 
-impl Characters {
-    /// The characters of `text`.
-    pub fn of(text: &[u8]) -> Self {
-        let mut set = [false; 256];
-        for (is_in, byte) in set.iter_mut().zip(0u8..=127) {
-            *is_in = text.contains(&byte);
-        }
-        Self(set)
-    }
-
-    /// Whether `byte` is one of them.
-    pub fn contains(&self, byte: u8) -> bool {
-        self.0.get(usize::from(byte)).copied().unwrap_or(false)
-    }
-
-    /// Whether every byte of `text` is one of them.
-    pub fn hold(&self, text: &[u8]) -> bool {
-        text.iter().all(|byte| self.contains(*byte))
-    }
+/// How the MAC is computed and written.
+#[derive(Debug)]
+pub(super) struct MacRule {
+    /// What counts when the request says nothing.
+    pub(super) algorithm: Option<MacAlgorithm>,
+    /// What the request may say, from a closed table.
+    pub(super) chosen: Option<(Expr, Vec<(Box<str>, MacAlgorithm)>)>,
+    pub(super) encoding: MacEncoding,
+    /// The string to sign, and what may be signed instead.
+    pub(super) messages: Vec<Template>,
+    /// Whether a message reads the secret.
+    pub(super) reads_secret: bool,
+    pub(super) undelimited: bool,
 }
 
 /// How the MAC is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacEncoding {
-    /// Lower-case hexadecimal.
+pub(super) enum MacEncoding {
     Hex,
-    /// Base64 with padding (RFC 4648 section 4).
     Base64,
+    Base64Url,
+    /// Base64 of the hexadecimal text.
+    Base64OfHex,
 }
 
 /// How the MAC is computed. A closed set: a request never chooses outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacAlgorithm {
-    /// HMAC with SHA-256 (RFC 2104, FIPS 198-1).
+    /// HMAC with SHA-1 (RFC 2104): still sound as a MAC, and what many older schemes ask for.
+    HmacSha1,
+    /// HMAC with SHA-256.
     HmacSha256,
+    /// HMAC with SHA-384.
+    HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
 }
 
 impl MacAlgorithm {
-    pub(super) const fn hmac(self) -> hmac::Algorithm {
+    /// Every algorithm, with its name in profiles.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::HmacSha1, "hmac-sha1"),
+        (Self::HmacSha256, "hmac-sha256"),
+        (Self::HmacSha384, "hmac-sha384"),
+        (Self::HmacSha512, "hmac-sha512"),
+    ];
+
+    pub(super) fn hmac(self) -> hmac::Algorithm {
         match self {
+            Self::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             Self::HmacSha256 => hmac::HMAC_SHA256,
+            Self::HmacSha384 => hmac::HMAC_SHA384,
             Self::HmacSha512 => hmac::HMAC_SHA512,
+        }
+    }
+
+    pub(super) const fn hash(self) -> Hash {
+        match self {
+            Self::HmacSha1 => Hash::Sha1,
+            Self::HmacSha256 => Hash::Sha256,
+            Self::HmacSha384 => Hash::Sha384,
+            Self::HmacSha512 => Hash::Sha512,
         }
     }
 
     /// Bytes of the MAC.
     pub const fn length(self) -> usize {
         match self {
+            Self::HmacSha1 => 20,
             Self::HmacSha256 => 32,
+            Self::HmacSha384 => 48,
             Self::HmacSha512 => 64,
         }
     }
 }
 
-/// What of the secret is the key of the MAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyMaterial {
-    /// The UTF-8 bytes of the secret's text, at least so many.
-    Text {
-        /// A shorter secret is refused when it is loaded.
-        least: usize,
-    },
+/// What a request must hold beside its MAC.
+#[derive(Debug)]
+pub(super) struct Require {
+    /// Only if this is there, or is not.
+    pub(super) condition: Option<(Expr, bool)>,
+    pub(super) what: Requirement,
+    pub(super) mistake: Box<str>,
+    /// Whether it reads the credential: then it is checked once the MAC says which one that is.
+    pub(super) of_credential: bool,
 }
 
-/// How old a signature may be, by the timestamp that was signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRule {
-    /// How the timestamp is written.
-    pub format: TimeFormat,
-    /// How far in the past it may be.
-    pub past: Duration,
-    /// How far in the future it may be.
-    pub future: Duration,
+#[derive(Debug)]
+pub(super) enum Requirement {
+    Equal(Expr, Expr),
+    /// A list must hold one of each group, in any case.
+    Includes(Expr, Vec<Vec<Box<str>>>),
+    OneOf(Expr, Vec<Box<[u8]>>),
+    Present(Expr),
+    Absent(Expr),
 }
 
-/// How a timestamp is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeFormat {
-    /// Whole seconds since 1970, plain digits.
-    UnixSeconds,
+/// How old a signature may be.
+#[derive(Debug)]
+pub(super) struct TimeRule {
+    pub(super) at: Option<Expr>,
+    pub(super) formats: Vec<TimeFormat>,
+    pub(super) past: Duration,
+    pub(super) future: Duration,
+    pub(super) window: Option<Window>,
+    pub(super) expires: Option<Expr>,
+    pub(super) expires_formats: Vec<TimeFormat>,
+    /// How far ahead an end may be when there is no time of signing.
+    pub(super) ahead_most: Duration,
 }
 
-/// Why a profile cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadProfile {
-    /// A part of the request would not be signed, and is not named in `uncovered`.
-    #[error("the string to sign does not cover: {0}; put it into message or name it in uncovered")]
-    Uncovered(String),
-    /// What the time check or the replay check reads would not be signed. That can never be allowed.
-    #[error("the {0} is checked but not signed; put it into message")]
-    Unsigned(&'static str),
-    /// Two values of any length stand side by side, so that bytes could move from one to the other.
-    #[error("pieces {0} and {1} of message are two values with nothing between them; put a delimiter there")]
-    Undelimited(usize, usize),
-    /// A slot that is not in the list of headers, or too many headers.
-    #[error("the profile reads a header that it does not list, or more than {} headers", Slot::MOST)]
-    Slots,
+/// A window that the request chooses.
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) from: Expr,
+    pub(super) in_millis: bool,
+    pub(super) most: Duration,
+}
+
+/// What is claimed beside the hash of what was signed.
+#[derive(Debug)]
+pub(super) struct ReplayRule {
+    pub(super) once: Vec<Expr>,
+    pub(super) counter: Option<Expr>,
+    /// How long claims are kept when signatures have no time.
+    pub(super) keep: Duration,
+}
+
+/// What signing adds.
+#[derive(Debug)]
+pub(super) struct SignStep {
+    pub(super) to: SignTo,
+    pub(super) value: Template,
+    pub(super) condition: Option<(Expr, bool)>,
+}
+
+#[derive(Debug)]
+pub(super) enum SignTo {
+    /// A text for later steps.
+    Let,
+    Header(http::HeaderName, Box<str>),
+    Query(Box<str>),
+}
+
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Profile {
-    /// Checks a draft.
-    pub fn compile(draft: Draft) -> Result<Self, BadProfile> {
-        if draft.headers.len() > Slot::MOST || draft.slots_used().any(|slot| usize::from(slot.0) >= draft.headers.len()) {
-            return Err(BadProfile::Slots);
-        }
-        // A value of fixed length between two others does not keep them apart: all three can shift together.
-        let mut open = None;
-        for (i, piece) in draft.message.iter().enumerate() {
-            match (piece, open) {
-                (Piece::Text(text), _) if !text.is_empty() => open = None,
-                (Piece::Value(value), Some(before)) if draft.varies(value) => return Err(BadProfile::Undelimited(before, i)),
-                (Piece::Value(value), None) if draft.varies(value) => open = Some(i),
-                _ => (),
-            }
-        }
-        let mut coverage = Coverage::default();
-        for piece in &draft.message {
-            if let Piece::Value(expression) = piece {
-                coverage.add(template::provenance(expression.source, draft.slots()));
-            }
-        }
-        for (what, field) in [("timestamp", &draft.timestamp), ("nonce", &draft.nonce)] {
-            if !coverage.lacks(Parts::header(field.slot)).is_empty() {
-                return Err(BadProfile::Unsigned(what));
-            }
-        }
-        let lacks = coverage.lacks(Parts::REQUIRED.without(draft.uncovered));
-        if !lacks.is_empty() {
-            return Err(BadProfile::Uncovered(lacks.to_string()));
-        }
-        let nobody = LiveSecret::nobody(draft.algorithm);
-        Ok(Self { draft, nobody })
-    }
-
     /// What rules call it.
     pub const fn name(&self) -> &ProfileName {
-        &self.draft.name
+        &self.name
     }
 
-    /// What it leaves uncovered.
+    /// What it is, in a few words.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Where the scheme is specified.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What its signatures do not reach.
     pub const fn uncovered(&self) -> Parts {
-        self.draft.uncovered
+        self.uncovered
     }
 
-    /// How old a signature may be, and how far ahead of our clock.
-    pub const fn time(&self) -> TimeRule {
-        self.draft.time
+    /// What of the body must be at hand to verify.
+    pub const fn body_use(&self) -> BodyUse {
+        self.body
     }
 
-    /// The native scheme, `v3.0` (section 2.2 of the design): four headers, nine lines, no options.
-    pub fn native() -> Self {
-        const DIGITS: &[u8] = b"0123456789";
-        const HEX: &[u8] = b"0123456789abcdef";
-        const TOKEN: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-        let [key_id, timestamp, nonce, mac, content_type] = [0, 1, 2, 3, 4].map(Slot);
-        let field = |slot, prefix, allowed: &[u8], length, words| {
-            let (prefix, words) = (Cow::Borrowed(prefix), Cow::Borrowed(words));
-            Field { slot, prefix, shape: Shape { allowed: Characters::of(allowed), length, words } }
-        };
-        let value = |source, steps: &[Step]| Piece::Value(Expression { source, steps: steps.into(), missing: Missing::Refuse });
-        let line = || Piece::Text((*b"\n").into());
-        let message = vec![
-            Piece::Text((*b"v3.0\n").into()),
-            value(Source::Field(Role::KeyId), &[]),
-            line(),
-            value(Source::Field(Role::Timestamp), &[]),
-            line(),
-            value(Source::Field(Role::Nonce), &[]),
-            line(),
-            value(Source::Method, &[]),
-            line(),
-            value(Source::Host, &[]),
-            line(),
-            value(Source::Target, &[]),
-            line(),
-            Piece::Value(Expression { source: Source::Header(content_type), steps: [].into(), missing: Missing::Empty }),
-            line(),
-            value(Source::BodySha256, &[Step::Hex]),
-        ];
-        let draft = Draft {
-            name: ProfileName::native(),
-            headers: vec![
-                HeaderName::from_static("x-key-id"),
-                HeaderName::from_static("x-timestamp"),
-                HeaderName::from_static("x-nonce"),
-                HeaderName::from_static("x-signature"),
-                http::header::CONTENT_TYPE,
-            ],
-            detect: vec![key_id, mac],
-            key_id: field(key_id, "", KEY_ID, 1..=128, "1 to 128 visible characters without space, comma, quote or backslash"),
-            timestamp: field(timestamp, "", DIGITS, 10..=10, "10 digits: whole seconds since 1970, not milliseconds"),
-            nonce: field(nonce, "", TOKEN, 16..=64, "16 to 64 of A-Z a-z 0-9 _ -"),
-            mac: field(mac, "v3=", HEX, 64..=64, "v3= and 64 lower-case hexadecimal digits"),
-            encoding: MacEncoding::Hex,
-            algorithm: MacAlgorithm::HmacSha256,
-            key: KeyMaterial::Text { least: 32 },
-            message,
-            time: TimeRule { format: TimeFormat::UnixSeconds, past: Duration::from_secs(300), future: Duration::from_secs(60) },
-            uncovered: Parts::NONE,
-        };
-        let nobody = LiveSecret::nobody(draft.algorithm);
-        // Not `compile`, which can refuse; a test compiles it.
-        Self { draft, nobody }
-    }
-}
-
-/// The characters of a [`crate::id::KeyId`].
-const KEY_ID: &[u8] = b"!#$%&()*+-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~";
-
-impl Draft {
-    pub(super) fn slots(&self) -> Slots<'_> {
-        Slots { names: &self.headers, key_id: self.key_id.slot, timestamp: self.timestamp.slot, nonce: self.nonce.slot }
+    /// Whether requests name their key. If not, the route does.
+    pub const fn names_key(&self) -> bool {
+        self.key_id.is_some()
     }
 
-    fn fields(&self) -> impl Iterator<Item = &Field> {
-        [&self.key_id, &self.timestamp, &self.nonce, &self.mac].into_iter()
+    /// Whether requests can be signed with it.
+    pub fn can_sign(&self) -> bool {
+        !self.sign.is_empty() || self.builtin.is_some()
     }
 
-    fn slots_used(&self) -> impl Iterator<Item = Slot> {
-        let read = self.message.iter().filter_map(|piece| match piece {
-            Piece::Value(Expression { source: Source::Header(slot), .. }) => Some(*slot),
-            _ => None,
-        });
-        self.fields().map(|field| field.slot).chain(self.detect.iter().copied()).chain(read)
-    }
-
-    /// Whether the length of a value depends on the request.
-    fn varies(&self, expression: &Expression) -> bool {
-        let fixed = |field: &Field| field.shape.length.start() == field.shape.length.end();
-        match expression.source {
-            Source::BodySha256 => false,
-            Source::Field(Role::KeyId) => !fixed(&self.key_id),
-            Source::Field(Role::Timestamp) => !fixed(&self.timestamp),
-            Source::Field(Role::Nonce) => !fixed(&self.nonce),
-            _ => true,
+    /// The longest time for which a claim of this scheme has to be kept.
+    pub fn longest_keep(&self) -> Duration {
+        match &self.time {
+            None => self.replay.keep,
+            Some(time) => {
+                let window = time.window.as_ref().map_or(time.past, |window| window.most.max(time.past));
+                let at = if time.at.is_some() { window.saturating_add(time.future) } else { Duration::ZERO };
+                let end = if time.at.is_none() { time.ahead_most } else { Duration::ZERO };
+                at.max(end)
+            }
         }
+    }
+
+    /// The headers that carry the signature and name the key: consumed here, not passed on.
+    pub fn credential_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
+        let of = |index: usize| self.roots(self.field_slot(index), 8);
+        let reads = of(self.mac).and(self.key_id.map_or(Parts::NONE, of));
+        self.slots.iter().filter_map(move |(slot, source)| match source {
+            SlotSource::Header(name) if reads.contains(Parts::slot(slot)) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// Whether a request could show this scheme and the other one with the same header or parameter: then nobody could tell
+    /// which of them was meant.
+    pub fn detection_overlaps(&self, other: &Self) -> bool {
+        super::detect::overlap(self, other)
+    }
+
+    /// Everything that a set of slots was read from.
+    fn roots(&self, parts: Parts, deep: u8) -> Parts {
+        let Some(deeper) = deep.checked_sub(1) else { return parts };
+        parts.slots().fold(parts, |all, slot| match self.slots.get(slot) {
+            Some(SlotSource::Field(index) | SlotSource::Member(index, _)) => {
+                let reads = self.fields.get(*index).map_or(Parts::NONE, |field| field.info.reads);
+                let more = reads.without(all);
+                all.and(if more.is_empty() { Parts::NONE } else { self.roots(more, deeper) })
+            }
+            _ => all,
+        })
+    }
+
+    pub(super) fn field_slot(&self, index: usize) -> Parts {
+        self.fields.get(index).map_or(Parts::NONE, |field| Parts::slot(field.slot))
+    }
+
+    /// The source of an expression as a set.
+    pub(super) fn direct(&self, source: &Source) -> Parts {
+        match source {
+            Source::Method => Parts::METHOD,
+            Source::Scheme => Parts::SCHEME,
+            Source::Host | Source::HostName | Source::Port | Source::HostHeader => Parts::HOST,
+            Source::Target => Parts::PATH.and(Parts::QUERY),
+            Source::Path => Parts::PATH,
+            Source::Query => Parts::QUERY,
+            Source::Url => Parts::SCHEME.and(Parts::HOST).and(Parts::PATH).and(Parts::QUERY),
+            Source::Body | Source::BodySha256 => Parts::BODY,
+            Source::Header(slot) | Source::QueryParameter(slot) | Source::FormParameter(slot) => Parts::slot(*slot),
+            Source::Member(_, slot) | Source::Members(_, slot) => Parts::slot(*slot),
+            Source::Field(index) => self.field_slot(*index),
+            _ => Parts::NONE,
+        }
+    }
+
+    /// What a slot is called, for people.
+    pub(super) fn slot_words(&self, slot: Slot) -> String {
+        let field = |index: usize| self.fields.get(index).map_or_else(String::new, |field| field.name.to_string());
+        self.slots.get(slot).map_or_else(String::new, |source| source.words(field))
+    }
+
+    /// The names of a set, for people.
+    pub(super) fn parts_words(&self, parts: Parts) -> String {
+        let names = parts.names().map(str::to_owned).chain(parts.slots().map(|slot| self.slot_words(slot)));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The refusal for a value that has to be there and is not.
+    pub(super) fn absent(&self, expr: &Expr) -> Refusal {
+        let words = match &expr.source {
+            Source::Query => "the query".to_owned(),
+            Source::Body => "the body".to_owned(),
+            source => self.parts_words(self.direct(source)),
+        };
+        Refusal::with(Code::SignatureMalformed, format!("{words} is missing or not in the form of the scheme {}", self.name))
+    }
+
+    /// Reads a time of this scheme.
+    pub(super) fn read_time(&self, text: &[u8]) -> Option<UnixMillis> {
+        self.time.as_ref()?.formats.iter().find_map(|format| format.read(text))
     }
 }

@@ -1,0 +1,399 @@
+//! Collections: text made of many headers or parameters, as canonical queries and lists of signed headers are.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+
+use super::bytes::Bytes;
+use super::coverage::{Parts, Provenance};
+use super::evaluate::{Context, Data, ItemText, MOST_VALUES, Value, too_many, too_many_parameters, twice};
+use super::expression::{Expr, Piece, Source, Template};
+use super::filter::Filter;
+use super::parameters;
+use super::slots::SlotSource;
+use crate::code::{Code, Refusal};
+
+/// A collection, as its profile says it.
+#[derive(Debug, Clone)]
+pub(super) struct Collection {
+    pub(super) from: Vec<From>,
+    /// Only these names, in this order.
+    pub(super) names: Option<Expr>,
+    /// Only names that start so.
+    pub(super) prefixes: Vec<Box<str>>,
+    pub(super) exclude: Vec<Box<str>>,
+    /// Whether something is left out that is not the MAC itself: then what it is left out of is not covered.
+    pub(super) leaves_out: bool,
+    pub(super) missing: Missing,
+    pub(super) repeated: Repeated,
+    pub(super) name: Box<[Filter]>,
+    pub(super) value: Box<[Filter]>,
+    /// Names as the list writes them, not in lower case.
+    pub(super) as_listed: bool,
+    pub(super) sort: Option<Sort>,
+    pub(super) item: Template,
+    pub(super) item_empty: Option<Template>,
+    pub(super) skip_empty: bool,
+    pub(super) join: Box<[u8]>,
+    /// Listed names that are not headers, in lower case.
+    pub(super) pseudo: Vec<(Box<str>, Template)>,
+    pub(super) plus_is_space: bool,
+}
+
+/// What a collection is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    Headers,
+    Query,
+    RawQuery,
+    Form,
+    /// A map field.
+    Map(usize),
+}
+
+/// What the absence of a listed name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Refuse,
+    Skip,
+    Empty,
+}
+
+/// What is done with several values of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Repeated {
+    Each,
+    Join(Box<[u8]>),
+    SortedJoin(Box<[u8]>),
+    Unique,
+    First,
+    Refuse,
+}
+
+/// By what items are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Name,
+    NameValue,
+    Item,
+}
+
+/// One item before it is written.
+struct Item<'v> {
+    name: Bytes<'v>,
+    value: Bytes<'v>,
+    /// Both as sent, of a raw query.
+    pair: &'v [u8],
+}
+
+/// Makes the text of a collection.
+pub(super) fn collect<'v>(context: &Context<'_, 'v>, collection: &'v Collection) -> Result<Value<'v>, Refusal> {
+    let mut gathered = Gathered { context, collection, items: Vec::new(), written: Vec::new(), from: Provenance::NONE };
+    match &collection.names {
+        Some(names) => {
+            if let Some(names) = context.read(names)? {
+                gathered.listed(&names)?;
+            }
+        }
+        None => {
+            for from in &collection.from {
+                gathered.all_of(*from)?;
+            }
+        }
+    }
+    gathered.finish()
+}
+
+struct Gathered<'c, 'x, 'v> {
+    context: &'c Context<'x, 'v>,
+    collection: &'v Collection,
+    items: Vec<Item<'v>>,
+    /// Items that are text already, by where they stand among `items`: those of pseudo names.
+    written: Vec<(usize, Vec<u8>)>,
+    from: Provenance,
+}
+
+impl<'v> Gathered<'_, '_, 'v> {
+    /// The names of a list, in its order.
+    fn listed(&mut self, names: &Value<'v>) -> Result<(), Refusal> {
+        let Data::Many(names) = &names.data else { return Ok(()) };
+        if names.len() > MOST_VALUES {
+            return Err(too_many());
+        }
+        let mut taken = 0;
+        let parameters = if self.collection.from == [From::Headers] { Vec::new() } else { self.parameters()? };
+        for listed in names {
+            let lower = listed.as_slice().to_ascii_lowercase();
+            if self.collection.exclude.iter().any(|name| name.as_bytes() == lower) {
+                continue;
+            }
+            if let Some((_, template)) = self.collection.pseudo.iter().find(|(name, _)| name.as_bytes() == lower) {
+                let (mut text, mut from) = (Vec::new(), Provenance::NONE);
+                self.context.write(template, &mut text, &mut from)?;
+                self.from = self.from.and(from);
+                self.written.push((self.items.len(), text));
+                continue;
+            }
+            let name = if self.collection.as_listed { listed.clone() } else { Bytes::Long(lower.clone()) };
+            let values: Vec<Bytes<'v>> = if parameters.is_empty() {
+                HeaderName::from_bytes(&lower).map(|header| self.header(&header)).unwrap_or_default()
+            } else {
+                let same = parameters.iter().filter(|item| item.name.as_slice().eq_ignore_ascii_case(&lower));
+                same.map(|item| item.value.clone()).collect()
+            };
+            taken += values.len();
+            match (values.is_empty(), self.collection.missing) {
+                (false, _) => self.values(&name, values, b"")?,
+                (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b""), pair: b"" }),
+                (true, Missing::Skip) => {}
+                (true, Missing::Refuse) => {
+                    let name = String::from_utf8_lossy(&lower).into_owned();
+                    return Err(Refusal::with(Code::SignatureMalformed, format!("{name} is listed as signed and is not there")));
+                }
+            }
+        }
+        // Parameters that are not listed are not signed.
+        let all = !self.collection.from.contains(&From::Headers) && taken == parameters.len();
+        for from in &self.collection.from {
+            self.reached(*from, all);
+        }
+        Ok(())
+    }
+
+    /// The values of one header, and that it was reached.
+    fn header(&mut self, name: &HeaderName) -> Vec<Bytes<'v>> {
+        let values: Vec<_> = self.context.head.headers.get_all(name).iter().map(|value| Bytes::Lent(value.as_bytes())).collect();
+        let reached = if *name == http::header::HOST {
+            Some(Parts::HOST)
+        } else {
+            self.context.profile.slots.of_header(name).map(Parts::slot)
+        };
+        if let Some(parts) = reached.filter(|_| !values.is_empty()) {
+            let from = Provenance::of(parts);
+            self.from = self.from.and(if self.drops(values.len()) { from.cut() } else { from });
+        }
+        values
+    }
+
+    /// Everything of one source, in the order of the request.
+    fn all_of(&mut self, from: From) -> Result<(), Refusal> {
+        if from != From::Headers {
+            let before = self.items.len();
+            let mut dropped = false;
+            let mut found = self.parameters_of(from)?;
+            found.retain(|item| self.wants(item.name.as_slice()));
+            while !found.is_empty() {
+                let name = found.remove(0);
+                if self.collection.repeated == Repeated::Each {
+                    self.values(&name.name, vec![name.value], name.pair)?;
+                    continue;
+                }
+                let mut values = vec![name.value];
+                found.retain(|item| {
+                    let same = item.name.as_slice() == name.name.as_slice();
+                    if same {
+                        values.push(item.value.clone());
+                    }
+                    !same
+                });
+                dropped |= self.drops(values.len());
+                self.values(&name.name, values, b"")?;
+            }
+            self.members(from, before);
+            self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
+            return Ok(());
+        }
+        let names: Vec<HeaderName> = self.context.head.headers.keys().filter(|name| self.wants(name.as_str().as_bytes())).cloned().collect();
+        for name in names {
+            let values = self.header(&name);
+            self.values(&Bytes::Long(name.as_str().as_bytes().to_vec()), values, b"")?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, name: &[u8]) -> bool {
+        let collection = self.collection;
+        !collection.exclude.iter().any(|excluded| excluded.as_bytes() == name)
+            && (collection.prefixes.is_empty() || collection.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
+    }
+
+    /// Whether one of so many values does not get into the text.
+    fn drops(&self, values: usize) -> bool {
+        values > 1 && matches!(self.collection.repeated, Repeated::First | Repeated::Unique)
+    }
+
+    fn parameters(&self) -> Result<Vec<Item<'v>>, Refusal> {
+        let mut all = Vec::new();
+        for from in &self.collection.from {
+            all.extend(self.parameters_of(*from)?);
+        }
+        Ok(all)
+    }
+
+    fn parameters_of(&self, from: From) -> Result<Vec<Item<'v>>, Refusal> {
+        let head = &self.context.head;
+        let (encoded, raw, plus): (&'v [u8], bool, bool) = match from {
+            From::Query => (head.query().unwrap_or_default().as_bytes(), false, self.collection.plus_is_space),
+            From::RawQuery => (head.query().unwrap_or_default().as_bytes(), true, false),
+            From::Form => (self.context.form().unwrap_or_default(), false, true),
+            From::Map(index) => {
+                let map = self.context.fields.get(index).and_then(Option::as_ref);
+                let Some(Data::Map(members)) = map.map(|map| &map.data) else { return Ok(Vec::new()) };
+                return Ok(members.iter().map(|(name, value)| Item { name: name.clone(), value: value.clone(), pair: b"" }).collect());
+            }
+            From::Headers => return Ok(Vec::new()),
+        };
+        let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
+        let items = parameters::split_query(encoded).ok_or_else(too_many_parameters)?;
+        let items = items.map(|(name, value)| Item { name: decode(name), value: decode(value.unwrap_or_default()), pair: pair(encoded, name, value) });
+        Ok(items.collect())
+    }
+
+    /// Adds the values of one name.
+    fn values(&mut self, name: &Bytes<'v>, values: Vec<Bytes<'v>>, pair: &'v [u8]) -> Result<(), Refusal> {
+        let filtered = |filters: &'v [Filter], bytes: Bytes<'v>| {
+            filters.iter().try_fold(bytes, |bytes, filter| filter.apply(bytes).map(|applied| applied.bytes))
+        };
+        let wrong = || Refusal::with(Code::SignatureMalformed, "a signed name or value is not in the form that the scheme asks for");
+        let written = filtered(&self.collection.name, name.clone()).ok_or_else(wrong)?;
+        let mut clean = Vec::with_capacity(values.len());
+        for value in values {
+            clean.push(filtered(&self.collection.value, value).ok_or_else(wrong)?);
+        }
+        match &self.collection.repeated {
+            Repeated::Refuse if clean.len() > 1 => {
+                return Err(HeaderName::from_bytes(name.as_slice()).map_or_else(|_| wrong(), |name| twice(&name)));
+            }
+            Repeated::First => clean.truncate(1),
+            Repeated::Unique => {
+                clean.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
+                clean.dedup_by(|a, b| a.as_slice() == b.as_slice());
+            }
+            Repeated::SortedJoin(_) => clean.sort_by(|a, b| a.as_slice().cmp(b.as_slice())),
+            Repeated::Each | Repeated::Join(_) | Repeated::Refuse => {}
+        }
+        if let Repeated::Join(with) | Repeated::SortedJoin(with) = &self.collection.repeated
+            && clean.len() > 1
+        {
+            let joined = clean.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(&**with);
+            clean = vec![Bytes::Long(joined)];
+        }
+        self.items.extend(clean.into_iter().map(|value| Item { name: written.clone(), value, pair }));
+        Ok(())
+    }
+
+    /// What of a source that has more than what was taken is now covered.
+    fn reached(&mut self, from: From, all: bool) {
+        let profile = self.context.profile;
+        let (parts, is_mine): (Parts, fn(&SlotSource) -> Option<&str>) = match from {
+            From::Query | From::RawQuery => (Parts::QUERY, |source| match source {
+                SlotSource::Query(name) => Some(name),
+                _ => None,
+            }),
+            From::Form if self.context.form().is_some() => (Parts::BODY, |source| match source {
+                SlotSource::Form(name) => Some(name),
+                _ => None,
+            }),
+            _ => return,
+        };
+        if all {
+            self.from = self.from.and(Provenance::of(parts));
+            return;
+        }
+        self.from = self.from.and(Provenance::of(parts).cut());
+        if !self.collection.prefixes.is_empty() || self.collection.names.is_some() || self.collection.repeated != Repeated::Each {
+            return;
+        }
+        // What was taken is covered by itself.
+        for (slot, source) in profile.slots.iter() {
+            if is_mine(source).is_some_and(|name| self.wants(name.as_bytes())) {
+                self.from = self.from.and(Provenance::of(Parts::slot(slot)));
+            }
+        }
+    }
+
+    /// The members of a map that were taken are covered, in it and in the maps that it was made of.
+    fn members(&mut self, from: From, since: usize) {
+        let From::Map(mut index) = from else { return };
+        let names: Vec<String> =
+            self.items.iter().skip(since).map(|item| String::from_utf8_lossy(item.name.as_slice()).to_ascii_lowercase()).collect();
+        for _ in 0..4 {
+            for (slot, source) in self.context.profile.slots.iter() {
+                if let SlotSource::Member(of, name) = source
+                    && *of == index
+                    && names.iter().any(|taken| **taken == **name)
+                {
+                    self.from = self.from.and(Provenance::of(Parts::slot(slot)));
+                }
+            }
+            let origin = self.context.fields.get(index).and_then(Option::as_ref).map(|value| value.from.direct);
+            let next = origin.and_then(|direct| {
+                direct.slots().find_map(|slot| match self.context.profile.slots.get(slot) {
+                    Some(SlotSource::Field(index)) => Some(*index),
+                    _ => None,
+                })
+            });
+            match next {
+                Some(next) => index = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Sorts and joins.
+    fn finish(mut self) -> Result<Value<'v>, Refusal> {
+        if self.collection.skip_empty {
+            self.items.retain(|item| !item.value.as_slice().is_empty());
+        }
+        match self.collection.sort {
+            Some(Sort::Name) => self.items.sort_by(|a, b| a.name.as_slice().cmp(b.name.as_slice())),
+            Some(Sort::NameValue) => {
+                self.items.sort_by(|a, b| (a.name.as_slice(), a.value.as_slice()).cmp(&(b.name.as_slice(), b.value.as_slice())));
+            }
+            Some(Sort::Item) | None => {}
+        }
+        let mut texts: Vec<Cow<'_, [u8]>> = Vec::with_capacity(self.items.len() + self.written.len());
+        let mut written = self.written.iter().peekable();
+        for (index, item) in self.items.iter().enumerate() {
+            while let Some((_, text)) = written.next_if(|(at, _)| *at <= index) {
+                texts.push(Cow::Borrowed(text));
+            }
+            texts.push(Cow::Owned(self.text(item)?));
+        }
+        texts.extend(written.map(|(_, text)| Cow::Borrowed(text.as_slice())));
+        if self.collection.sort == Some(Sort::Item) {
+            texts.sort();
+        }
+        Ok(Value::one(Bytes::Long(texts.join(&*self.collection.join)), self.from))
+    }
+
+    fn text(&self, item: &Item<'v>) -> Result<Vec<u8>, Refusal> {
+        let (name, value) = (item.name.as_slice(), item.value.as_slice());
+        let template = match &self.collection.item_empty {
+            Some(template) if value.is_empty() => template,
+            _ => &self.collection.item,
+        };
+        let mut text = Vec::with_capacity(name.len() + value.len() + 4);
+        for piece in template {
+            match piece {
+                Piece::Text(plain) => text.extend_from_slice(plain),
+                Piece::Value(Expr { source: Source::ItemName, steps, .. }) if steps.is_empty() => text.extend_from_slice(name),
+                Piece::Value(Expr { source: Source::ItemValue, steps, .. }) if steps.is_empty() => text.extend_from_slice(value),
+                other => {
+                    let context = Context { item: Some(ItemText { name, value, pair: item.pair }), ..*self.context };
+                    context.write(std::slice::from_ref(other), &mut text, &mut Provenance::default())?;
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// A parameter as it stands in the query: its name, and its value if it has one, with what is between them.
+fn pair<'v>(encoded: &'v [u8], name: &'v [u8], value: Option<&'v [u8]>) -> &'v [u8] {
+    // Both are pieces of `encoded`, so the pair is the piece from the one to the other.
+    let start = (name.as_ptr() as usize).saturating_sub(encoded.as_ptr() as usize);
+    let length = name.len() + value.map_or(0, |value| value.len() + 1);
+    encoded.get(start..start + length).unwrap_or_default()
+}
+

@@ -1,0 +1,139 @@
+//! Bytes as text and back: hexadecimal and base64 (RFC 4648).
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::bytes::Bytes;
+
+/// Written with padding; read with or without. Left-over bits of the last character count for nothing, as they do for the
+/// decoders of Python and Node: some vendors' secrets are text that was never encoded.
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+
+/// Written without padding; read with or without.
+pub(super) const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT.with_encode_padding(false));
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+
+/// Lower-case hexadecimal, two digits at a time.
+pub(super) fn hex<'v>(bytes: &[u8]) -> Bytes<'v> {
+    let pairs = bytes.iter().map(|byte| PAIRS.get(usize::from(*byte)).copied().unwrap_or_default());
+    let length = match u8::try_from(bytes.len()) {
+        Ok(length @ 0..=32) => length * 2,
+        _ => return Bytes::Long(pairs.flatten().collect()),
+    };
+    let mut short = [0; 64];
+    for (to, pair) in short.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+        *to = pair;
+    }
+    Bytes::Short(short, length)
+}
+
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the length of the table")]
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Hexadecimal of any case. `None` for anything else.
+pub(super) fn unhex<'v>(text: &[u8]) -> Option<Bytes<'v>> {
+    let (pairs, []) = text.as_chunks::<2>() else { return None };
+    if !text.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    Some(Bytes::collect(pairs.iter().map(|pair| hex_pair(*pair).unwrap_or_default())))
+}
+
+/// The byte that two hexadecimal digits of any case stand for.
+pub(super) fn hex_pair([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// Encodes with [`BASE64`] or [`BASE64_URL`].
+pub(super) fn base64<'v>(engine: &GeneralPurpose, bytes: &[u8]) -> Bytes<'v> {
+    let mut short = [0; 64];
+    match engine.encode_slice(bytes, &mut short).ok().and_then(|length| u8::try_from(length).ok()) {
+        Some(length) => Bytes::Short(short, length),
+        None => Bytes::Long(engine.encode(bytes).into_bytes()),
+    }
+}
+
+/// Decodes with [`BASE64`] or [`BASE64_URL`]. `None` when a byte is not of the alphabet, white space included.
+pub(super) fn unbase64<'v>(engine: &GeneralPurpose, text: &[u8]) -> Option<Bytes<'v>> {
+    // The decoder asks for room for whole groups.
+    let mut room = [0; 66];
+    match engine.decode_slice(text, &mut room) {
+        Ok(length) => Some(Bytes::from_slice(room.get(..length)?)),
+        Err(base64::DecodeSliceError::OutputSliceTooSmall) => engine.decode(text).ok().map(Bytes::Long),
+        Err(base64::DecodeSliceError::DecodeError(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hexadecimal_is_written_in_lower_case_and_read_in_any() {
+        assert_eq!(hex(b"\x00\xafz").as_slice(), b"00af7a");
+        assert_eq!(unhex(b"00aF7A").unwrap().as_slice(), b"\x00\xafz");
+        for wrong in ["0", "0g", "0x00", " 00", "00\n", "+1", "é"] {
+            assert!(unhex(wrong.as_bytes()).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn base64_is_read_with_padding_or_without() {
+        // The secret of Standard Webhooks' tests, which is given without padding.
+        let secret = unbase64(&BASE64, b"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        assert_eq!(secret.as_slice().len(), 24);
+        for text in ["_-8=", "_-8", "/+8=", "/+8"] {
+            let engine = if text.starts_with('_') { &BASE64_URL } else { &BASE64 };
+            assert_eq!(unbase64(engine, text.as_bytes()).unwrap().as_slice(), b"\xff\xef", "{text}");
+        }
+        assert_eq!(base64(&BASE64, b"\xff\xef").as_slice(), b"/+8=");
+        assert_eq!(base64(&BASE64_URL, b"\xff\xef").as_slice(), b"_-8");
+        assert_eq!(unbase64(&BASE64, b"/+9=").unwrap().as_slice(), b"\xff\xef", "left-over bits count for nothing");
+    }
+
+    #[test]
+    fn base64_with_anything_else_in_it_is_not_read() {
+        for wrong in ["/+8==", "/+8= ", " /+8=", "/+\n8=", "_-8=", "/", "/+8=/+8=", "=", "é"] {
+            assert!(unbase64(&BASE64, wrong.as_bytes()).is_none(), "{wrong:?}");
+        }
+        assert!(unbase64(&BASE64_URL, b"/+8").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let text = hex(&bytes);
+            prop_assert_eq!(text.as_slice().len(), bytes.len() * 2);
+            prop_assert!(unhex(text.as_slice()).unwrap().as_slice() == bytes.as_slice());
+            prop_assert!(unhex(&text.as_slice().to_ascii_uppercase()).unwrap().as_slice() == bytes.as_slice());
+            for engine in [BASE64, BASE64_URL] {
+                let text = base64(&engine, &bytes);
+                prop_assert!(unbase64(&engine, text.as_slice()).unwrap().as_slice() == bytes.as_slice());
+            }
+        }
+
+        #[test]
+        fn any_text_is_decoded_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (unhex(&text), unbase64(&BASE64, &text), unbase64(&BASE64_URL, &text));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Expressions and templates in compiled form: a source and its steps, with what is known of their values before any request
+//! comes. `parse` reads them from text.
+
+mod parse;
+
+use std::ops::BitOr;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::alphabet::Alphabet;
+use super::coverage::{Parts, Slot};
+use super::filter::Filter;
+use super::pick::Pattern;
+use super::time_format::TimeFormat;
+
+pub(super) use parse::{BadExpression, Place, Scope};
+
+/// A value: where it is read, and what is done to it, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Expr {
+    pub(super) source: Source,
+    pub(super) steps: Box<[Step]>,
+    pub(super) info: Info,
+}
+
+/// What is known of a value when the profile is loaded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Info {
+    pub(super) kind: Kind,
+    /// The bytes that may be in it.
+    pub(super) alphabet: Alphabet,
+    /// Its length, if it always has the same.
+    pub(super) length: Option<usize>,
+    /// Everything it may have been read from.
+    pub(super) reads: Parts,
+    pub(super) body: BodyUse,
+    /// The byte that it begins with, if that is always the same.
+    pub(super) begins: Option<u8>,
+}
+
+/// One value, a list, or names with values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    One,
+    Many,
+    Map,
+}
+
+impl Kind {
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::One => "one value",
+            Self::Many => "a list",
+            Self::Map => "a map",
+        }
+    }
+}
+
+/// What of the body has to be at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyUse {
+    /// Nothing.
+    None,
+    /// Its SHA-256, which can be declared in the head and compared while the body streams.
+    Sha256,
+    /// Its bytes.
+    Bytes,
+}
+
+impl BitOr for BodyUse {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+/// Where a value is read. The reference is `docs/reference/profiles.md`.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Method,
+    Scheme,
+    Host,
+    HostName,
+    Port,
+    Target,
+    Path,
+    Query,
+    Url,
+    Body,
+    /// `body | sha256`, which needs no bytes at hand.
+    BodySha256,
+    Header(Slot),
+    /// `header:host`: as it was sent.
+    HostHeader,
+    Headers(Arc<[HeaderNames]>),
+    QueryParameter(Slot),
+    FormParameter(Slot),
+    /// A constant of the profile.
+    Text(Arc<[u8]>),
+    Secret,
+    Attribute(usize),
+    Field(usize),
+    /// The one value of a member of a map field.
+    Member(usize, Slot),
+    /// All values of a member.
+    Members(usize, Slot),
+    Let(usize),
+    Collection(usize),
+    /// In `[[sign]]`.
+    Now,
+    Fresh,
+    KeyId,
+    Mac,
+    /// A text that a step of signing has named.
+    Signed(usize),
+    /// In the items of a collection.
+    ItemName,
+    ItemValue,
+    ItemPair,
+}
+
+/// Which headers a list is read from.
+#[derive(Debug, Clone)]
+pub(super) enum HeaderNames {
+    Name(HeaderName),
+    Prefix(Box<str>),
+}
+
+/// What is done to a value.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Filter(Filter),
+    Or(Box<Expr>),
+    Default(Arc<[u8]>),
+    /// By the hash of the MAC's algorithm.
+    Digest,
+    Time(TimeFormat),
+    Uuid,
+    /// So many seconds later.
+    Plus(u32),
+    /// How many bytes, in decimal.
+    Length,
+    Params(Box<[u8]>),
+    Pick(Arc<Pattern>),
+    Split(Box<[u8]>),
+    Join(Box<[u8]>),
+    Sorted,
+    First,
+    Json(Box<str>),
+    Without(Box<[Box<str>]>),
+    All,
+}
+
+/// Text with values in it.
+pub(super) type Template = Box<[Piece]>;
+
+/// One piece of a template.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    /// Text that is always the same.
+    Text(Box<[u8]>),
+    /// A value. Absent, it makes the request malformed.
+    Value(Expr),
+    /// Pieces that are there only under a condition.
+    When { condition: Expr, holds: bool, then: Template },
+}
+
+/// What is known of the text that a template gives.
+pub(super) fn info_of(template: &[Piece]) -> Info {
+    let mut info = Info {
+        kind: Kind::One,
+        alphabet: Alphabet::NONE,
+        length: Some(0),
+        reads: Parts::NONE,
+        body: BodyUse::None,
+        begins: None,
+    };
+    for piece in template {
+        match piece {
+            Piece::Text(text) => {
+                info.alphabet = info.alphabet.union(Alphabet::of(text));
+                info.length = info.length.map(|length| length.saturating_add(text.len()));
+            }
+            Piece::Value(expr) => {
+                info.alphabet = info.alphabet.union(expr.info.alphabet);
+                info.length = info.length.zip(expr.info.length).map(|(a, b)| a.saturating_add(b));
+                info.reads = info.reads.and(expr.info.reads);
+                info.body = info.body | expr.info.body;
+            }
+            Piece::When { condition, then, .. } => {
+                let inner = info_of(then);
+                info.alphabet = info.alphabet.union(inner.alphabet);
+                info.length = None;
+                // What a condition reads is not signed by it.
+                info.reads = info.reads.and(inner.reads);
+                info.body = info.body | inner.body | condition.info.body;
+            }
+        }
+    }
+    info
+}
+
+/// Finds two values of any length with nothing between them that the first cannot contain: bytes could move from one to the
+/// other without changing the text. A value of fixed length between them does not help, because all can shift together.
+pub(super) fn undelimited(template: &[Piece]) -> bool {
+    fn walk(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
+        for piece in template {
+            match piece {
+                Piece::Text(text) => {
+                    if open.as_ref().is_some_and(|alphabet| !alphabet.contains_all(text)) {
+                        *open = None;
+                    }
+                }
+                Piece::Value(expr) if expr.info.length.is_some() => {}
+                // What is open ends where the next value must begin.
+                Piece::Value(expr) if open.is_some_and(|open| expr.info.begins.is_some_and(|byte| !open.contains(byte))) => {
+                    *open = Some(expr.info.alphabet);
+                }
+                Piece::Value(expr) => {
+                    if open.replace(expr.info.alphabet).is_some() {
+                        return true;
+                    }
+                }
+                Piece::When { then, .. } => {
+                    let before = *open;
+                    if walk(then, open) {
+                        return true;
+                    }
+                    // Left out, what was open stays open.
+                    if before.is_some() {
+                        *open = before;
+                    }
+                }
+            }
+        }
+        false
+    }
+    walk(template, &mut None)
+}

@@ -1,0 +1,154 @@
+//! The fields of a signature: read from a request and well-formed. Nothing is verified yet.
+
+use super::bytes::Bytes;
+use super::coverage::Provenance;
+use super::evaluate::{Context, Data, Value};
+use super::expression::BodyUse;
+use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
+use super::request::{Body, Head};
+use super::times::{self, Times};
+use super::rfc9421;
+use crate::code::{Code, Refusal};
+use crate::now::UnixMillis;
+
+/// The fields of a signature. Those that stand in the body are read with it.
+#[derive(Debug)]
+pub struct Fields<'v> {
+    pub(super) profile: &'v Profile,
+    pub(super) head: Head<'v>,
+    pub(super) values: Vec<Option<Value<'v>>>,
+    pub(super) signature: Option<rfc9421::Found<'v>>,
+    pub(super) times: Option<Times>,
+}
+
+impl Profile {
+    /// Reads the fields of this scheme: `None` when the request shows none.
+    ///
+    /// # Errors
+    /// A field is missing, repeated or malformed.
+    pub fn find_fields<'v>(&'v self, head: Head<'v>) -> Result<Option<Fields<'v>>, Refusal> {
+        let mut fields = Fields { profile: self, head, values: Vec::new(), signature: None, times: None };
+        let mut shown = false;
+        for expr in &self.detect {
+            shown |= fields.context(Body::Empty).read(expr)?.is_some();
+        }
+        if !shown {
+            return Ok(None);
+        }
+        if let Some(rule) = &self.builtin {
+            fields.signature = rule.find(head.headers)?;
+            if fields.signature.is_none() {
+                return Ok(None);
+            }
+        }
+        fields.values.reserve_exact(self.fields.len());
+        for field in &self.fields {
+            let value = if field.info.body == BodyUse::None { fields.field(field, Body::Empty)? } else { None };
+            fields.values.push(value);
+        }
+        if let Some(rule) = &self.time
+            && rule.body_use() == BodyUse::None
+        {
+            fields.times = Some(times::read(rule, &fields.context(Body::Empty))?);
+        }
+        Ok(Some(fields))
+    }
+}
+
+impl<'v> Fields<'v> {
+    /// The scheme.
+    pub const fn profile(&self) -> &'v Profile {
+        self.profile
+    }
+
+    /// The key that the request names. `None` for schemes that name none.
+    pub fn key_id(&self) -> Option<&str> {
+        let value = self.values.get(self.profile.key_id?)?.as_ref()?;
+        std::str::from_utf8(value.bytes()).ok()
+    }
+
+    /// Until when the signature passes the time check; `None` when it has no time, or one that stands in the body.
+    pub fn good_until(&self) -> Option<UnixMillis> {
+        self.times.map(|times| times.good_until)
+    }
+
+    /// Judges when a request was signed, before its body is read. `fence` is what the replay cache says.
+    ///
+    /// # Errors
+    /// `TimestampTooOld`, `TimestampTooNew`, `SignedBeforeFence`.
+    pub fn check_time(&self, now: UnixMillis, fence: UnixMillis) -> Result<(), Refusal> {
+        let Some(times) = &self.times else { return Ok(()) };
+        times.judge(now)?;
+        times.judge_fence(now, fence)
+    }
+
+    /// The fields with those that stand in the body.
+    pub(super) fn complete(&self, body: Body<'v>) -> Result<Fields<'v>, Refusal> {
+        let mut all = Fields {
+            profile: self.profile,
+            head: self.head,
+            values: self.values.clone(),
+            signature: self.signature.clone(),
+            times: self.times,
+        };
+        for (index, field) in self.profile.fields.iter().enumerate() {
+            if field.info.body != BodyUse::None {
+                let value = all.field(field, body)?;
+                if let Some(place) = all.values.get_mut(index) {
+                    *place = value;
+                }
+            }
+        }
+        if let (Some(rule), None) = (&self.profile.time, &all.times) {
+            all.times = Some(times::read(rule, &all.context(body))?);
+        }
+        Ok(all)
+    }
+
+    pub(super) fn context(&self, body: Body<'v>) -> Context<'_, 'v> {
+        Context {
+            profile: self.profile,
+            head: self.head,
+            body,
+            fields: &self.values,
+            credential: None,
+            signing: None,
+            algorithm: MacAlgorithm::HmacSha256,
+            item: None,
+        }
+    }
+
+    /// One field: there, and of its shape.
+    fn field(&self, field: &'v Field, body: Body<'v>) -> Result<Option<Value<'v>>, Refusal> {
+        let value = match &field.from {
+            FieldSource::Expr(expr) => self.context(body).read(expr)?,
+            FieldSource::Builtin(param) => {
+                let bytes = self.signature.as_ref().and_then(|found| param.of(found));
+                bytes.map(|bytes| Value::one(Bytes::from(bytes), Provenance::NONE))
+            }
+        };
+        let Some(value) = value else {
+            return if field.optional { Ok(None) } else { Err(self.malformed(field, "is missing")) };
+        };
+        if let Some(shape) = &field.shape {
+            let fits = match &value.data {
+                Data::One(bytes) => shape.fits(bytes.as_slice()),
+                Data::Many(list) => list.iter().all(|bytes| shape.fits(bytes.as_slice())),
+                Data::Map(_) => false,
+            };
+            if !fits {
+                return Err(self.malformed(field, &format!("must be {}", shape.words())));
+            }
+        }
+        Ok(Some(value))
+    }
+
+    fn malformed(&self, field: &Field, what: &str) -> Refusal {
+        let read = match &field.from {
+            FieldSource::Expr(expr) => self.profile.parts_words(self.profile.direct(&expr.source)),
+            FieldSource::Builtin(_) => String::new(),
+        };
+        let name = if read.is_empty() || read == *field.name { field.name.to_string() } else { format!("{} ({read})", field.name) };
+        Refusal::with(Code::SignatureMalformed, format!("{name} {what}"))
+    }
+}

@@ -1,0 +1,154 @@
+//! What a profile must hold before any request comes: nothing checked that is not signed, no text that can be cut in two ways.
+
+use super::super::coverage::{Coverage, Parts, Provenance};
+use super::super::expression::{BodyUse, Expr, Template, info_of, undelimited};
+use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule};
+use super::super::slots::SlotSource;
+use super::super::verify::KEEP_LONGER;
+use super::BadProfile;
+use crate::replay::Tier;
+
+/// Holds a profile to every check, and fills in what follows from its parts.
+pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile> {
+    let at = |key: &str| text.find(key).map_or(0..0, |start| start..start + key.len());
+    profile.body = body_use(profile);
+    if !profile.rule.undelimited {
+        let all = profile.rule.messages.iter().chain(&profile.lets).chain(profile.key.derive.iter().filter_map(|derive| match derive {
+            Derive::Text(template) => Some(template),
+            Derive::Each(_) => None,
+        }));
+        for template in all {
+            if undelimited(template) {
+                return Err(BadProfile::new(
+                    at("[mac]"),
+                    "two values of any length stand side by side in the message or a let, with nothing between them that the first cannot contain",
+                    "put a delimiter there, narrow the first with match, or acknowledge it with undelimited = true",
+                ));
+            }
+        }
+    }
+    let reaches = reaches(profile);
+    // A request without a query or a body needs none of it signed, so these are judged per request.
+    let mut needed = Parts::METHOD.and(Parts::PATH).and(Parts::HOST).without(profile.uncovered);
+    if profile.time.is_none() && !profile.uncovered.contains(Parts::TIME) {
+        return Err(BadProfile::new(at("[mac]"), "signatures of this profile have no time", "add [time], or name \"time\" in uncovered"));
+    }
+    if profile.time.is_some() && profile.uncovered.contains(Parts::TIME) {
+        return Err(BadProfile::new(at("uncovered"), "time is named as uncovered and checked", "take \"time\" out of uncovered, or leave [time] out"));
+    }
+    let checked = checked(profile);
+    needed = needed.and(checked);
+    let parent = |slot| parent_reads(profile, slot);
+    let lacks = reaches.lacks(needed, &parent);
+    // The built-in reaches what each request lists; what it must list is held to per request.
+    let lacks = if profile.builtin.is_some() { Parts::NONE } else { lacks };
+    if !lacks.is_empty() {
+        let words = profile.parts_words(lacks);
+        let trusted = !lacks.without(Parts::REQUIRED).is_empty();
+        return Err(if trusted {
+            BadProfile::new(at("[mac]"), format!("checked but not signed: {words}"), "put it into message")
+        } else {
+            BadProfile::new(at("[mac]"), format!("the string to sign does not cover: {words}"), "put it into message, or name it in uncovered")
+        });
+    }
+    let keep = profile.longest_keep().saturating_add(KEEP_LONGER);
+    let tier = if profile.time.is_some() { Tier::timed(keep) } else { Some(Tier::Untimed).filter(|tier| keep <= tier.reach()) };
+    let Some(tier) = tier else {
+        return Err(BadProfile::new(at("[time]"), "claims would have to be kept for more than 8 days", "make the window shorter"));
+    };
+    profile.tier = if profile.replay.counter.is_some() { Tier::Minutes } else { tier };
+    Ok(())
+}
+
+fn body_use(profile: &Profile) -> BodyUse {
+    let of = |expr: &Expr| expr.info.body;
+    let template = |template: &Template| info_of(template).body;
+    let condition = |condition: &Option<(Expr, bool)>| condition.as_ref().map_or(BodyUse::None, |(expr, _)| of(expr));
+    let mut uses = BodyUse::None;
+    for field in &profile.fields {
+        uses = uses.max(field.info.body);
+    }
+    for message in profile.rule.messages.iter().chain(&profile.lets) {
+        uses = uses.max(template(message));
+    }
+    for require in &profile.requires {
+        let what = match &require.what {
+            Requirement::Equal(a, b) => of(a).max(of(b)),
+            Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) | Requirement::Present(expr) | Requirement::Absent(expr) => of(expr),
+        };
+        uses = uses.max(what).max(presence_only(condition(&require.condition), &require.condition));
+    }
+    if let Some(time) = &profile.time {
+        uses = uses.max(time.body_use());
+    }
+    for expr in profile.replay.once.iter().chain(&profile.replay.counter) {
+        uses = uses.max(of(expr));
+    }
+    if profile.builtin.is_some() {
+        uses = uses.max(BodyUse::Sha256);
+    }
+    uses
+}
+
+/// Whether there is a body can be told without its bytes.
+fn presence_only(uses: BodyUse, condition: &Option<(Expr, bool)>) -> BodyUse {
+    match condition {
+        Some((expr, _)) if matches!(expr.source, super::super::expression::Source::Body) && expr.steps.is_empty() => BodyUse::Sha256,
+        _ => uses,
+    }
+}
+
+impl TimeRule {
+    pub(in super::super) fn body_use(&self) -> BodyUse {
+        let all = self.at.iter().chain(&self.expires).chain(self.window.iter().map(|window| &window.from));
+        all.fold(BodyUse::None, |uses, expr| uses.max(expr.info.body))
+    }
+}
+
+/// Everything that the MAC can reach, when each request makes the most of it.
+fn reaches(profile: &Profile) -> Coverage {
+    let mut coverage = Coverage::default();
+    let mut add = |reads: Parts| coverage.add(Provenance::of(reads));
+    // Of alternatives the first is what is meant; the others are judged per request.
+    for message in profile.rule.messages.iter().take(1) {
+        add(info_of(message).reads);
+    }
+    add(info_of(&profile.key.material).reads);
+    for derive in &profile.key.derive {
+        add(match derive {
+            Derive::Text(template) => info_of(template).reads,
+            Derive::Each(expr) => expr.info.reads,
+        });
+    }
+    for field in profile.fields.iter().filter(|field| matches!(field.from, FieldSource::Builtin(_))) {
+        add(Parts::slot(field.slot));
+    }
+    for require in &profile.requires {
+        match &require.what {
+            Requirement::Equal(a, b) => add(a.info.reads.and(b.info.reads)),
+            Requirement::OneOf(expr, known) if known.len() == 1 => add(expr.info.reads),
+            _ => {}
+        }
+    }
+    coverage
+}
+
+/// What the time check and the replay check trust.
+fn checked(profile: &Profile) -> Parts {
+    let time = profile.time.iter().flat_map(|time| time.at.iter().chain(&time.expires).chain(time.window.iter().map(|window| &window.from)));
+    let all = time.chain(&profile.replay.once).chain(&profile.replay.counter);
+    all.fold(Parts::NONE, |parts, expr| parts.and(profile.direct(&expr.source)))
+}
+
+fn parent_reads(profile: &Profile, slot: super::super::coverage::Slot) -> Option<Parts> {
+    match profile.slots.get(slot)? {
+        SlotSource::Header(_) => None,
+        SlotSource::Query(_) => Some(Parts::QUERY),
+        SlotSource::Form(_) => Some(Parts::BODY),
+        SlotSource::Field(index) => match &profile.fields.get(*index)?.from {
+            FieldSource::Expr(expr) => Some(profile.direct(&expr.source)).filter(|parts| !parts.is_empty()),
+            FieldSource::Builtin(_) => None,
+        },
+        SlotSource::Member(index, _) => Some(profile.field_slot(*index)),
+    }
+}

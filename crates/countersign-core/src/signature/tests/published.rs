@@ -1,0 +1,141 @@
+//! Every built-in profile loads, and every published vector comes out as published.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::super::signing::canonical_host;
+use super::super::*;
+use crate::now::UnixMillis;
+use crate::request_view::Scheme;
+use crate::secret::SecretText;
+
+fn profile(name: &str, set: &BTreeMap<String, String>) -> Profile {
+    let path = format!("{}/../../profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Profile::load(&text, set).unwrap_or_else(|bad| {
+        let (line, column) = bad.line_and_column(&text);
+        panic!("{name}.toml:{line}:{column}: {bad}")
+    })
+}
+
+#[test]
+fn every_profile_loads() {
+    let folder = format!("{}/../../profiles", env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        if let Err(bad) = Profile::load(&text, &load::Constants::new()) {
+            let (line, column) = bad.line_and_column(&text);
+            wrong.push(format!("{}:{line}:{column}: {bad}", path.file_name().unwrap().to_string_lossy()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} profiles do not load:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+struct Vector<'j> {
+    json: &'j Value,
+    headers: HeaderMap,
+    host: String,
+    scheme: Scheme,
+}
+
+impl<'j> Vector<'j> {
+    fn of(json: &'j Value) -> Self {
+        let inputs = &json["inputs"];
+        let mut headers = HeaderMap::new();
+        for pair in inputs["headers"].as_array().unwrap() {
+            let name: HeaderName = pair[0].as_str().unwrap().parse().unwrap();
+            headers.append(name, HeaderValue::from_bytes(pair[1].as_str().unwrap().as_bytes()).unwrap());
+        }
+        let scheme = if inputs["scheme"] == "https" { Scheme::Https } else { Scheme::Http };
+        let host = canonical_host(headers["host"].to_str().unwrap(), scheme);
+        Self { json, headers, host, scheme }
+    }
+
+    fn text(&self, name: &str) -> &'j str {
+        self.json["inputs"][name].as_str().unwrap_or_else(|| panic!("{name}"))
+    }
+
+    /// What the judgement says, with the strings to sign.
+    fn judge(&self) -> Trace {
+        let scheme = self.json["scheme"].as_str().unwrap();
+        let mut set = BTreeMap::new();
+        for (name, value) in self.json["inputs"]["config"].as_object().unwrap() {
+            if name != "normalize" {
+                set.insert(name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+        }
+        let name = match scheme {
+            "rfc9421" => "rfc9421-lax",
+            other => other,
+        };
+        let profile = profile(name, &set);
+        let head = Head { method: self.text("method"), scheme: self.scheme, host: &self.host, target: self.text("target"), headers: &self.headers };
+        let body = Body::of(self.text("body").as_bytes());
+        let now = UnixMillis::from_seconds(self.json["inputs"]["verify_at_unix"].as_i64().unwrap());
+        let fields = profile.find_fields(head).unwrap_or_else(|refusal| panic!("{scheme}: {refusal}"));
+        let fields = fields.unwrap_or_else(|| panic!("{scheme}: not detected"));
+        let keys = self.json["inputs"]["secrets"].as_object().unwrap();
+        let key = fields.key_id().map_or("@route", |id| id).to_owned();
+        let empty = Value::Array(Vec::new());
+        let secrets = keys.get(&key).unwrap_or(&empty);
+        let listed = match secrets {
+            Value::Array(list) => list.clone(),
+            one => vec![one.clone()],
+        };
+        let secrets: Vec<_> = listed
+            .iter()
+            .map(|one| {
+                let text = one.as_str().map_or_else(|| one.to_string(), str::to_owned);
+                LiveSecret::of_any_length(&profile, &SecretText::new(text)).unwrap_or_else(|bad| panic!("{scheme}: {bad}"))
+            })
+            .collect();
+        fields.trace(body, &secrets, now)
+    }
+}
+
+#[test]
+fn every_published_vector_comes_out_as_published() {
+    let path = format!("{}/../../vectors/published.json", env!("CARGO_MANIFEST_DIR"));
+    let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let vectors = all["vectors"].as_array().unwrap();
+    assert!(vectors.len() >= 183);
+    let mut wrong = Vec::new();
+    for json in vectors {
+        let name = format!("{} / {}", json["scheme"].as_str().unwrap(), json["name"].as_str().unwrap());
+        let vector = Vector::of(json);
+        let Ok(trace) = std::panic::catch_unwind(|| vector.judge()) else {
+            wrong.push(format!("{name}: panicked"));
+            continue;
+        };
+        let accepted = trace.judged.is_ok();
+        if accepted != (json["expect"] == "accept") {
+            wrong.push(format!("{name}: {:?}\n{}", trace.judged, String::from_utf8_lossy(&trace.strings_to_sign.concat())));
+            continue;
+        }
+        if let Some(expected) = json["string_to_sign"].as_str()
+            && !trace.strings_to_sign.iter().any(|text| text == expected.as_bytes())
+        {
+            wrong.push(format!("{name}: the string to sign differs\n{}", String::from_utf8_lossy(&trace.strings_to_sign.concat())));
+        }
+        if let Some(expected) = json["string_to_sign_b64"].as_str() {
+            use base64::Engine as _;
+            let expected = base64::engine::general_purpose::STANDARD.decode(expected).unwrap();
+            if !trace.strings_to_sign.contains(&expected) {
+                wrong.push(format!("{name}: the string to sign differs"));
+            }
+        }
+        if let Some(expected) = json["canonical_request"].as_str()
+            && !trace.pieces.iter().any(|(_, text)| text == expected.as_bytes())
+        {
+            wrong.push(format!("{name}: the canonical request differs"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
