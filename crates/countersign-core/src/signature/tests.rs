@@ -1,3 +1,4 @@
 //! Profiles, whole requests, published values.
 
 mod published;
+mod profiles;
