@@ -1,4 +1,4 @@
 //! Profiles, whole requests, published values.
 
 mod published;
-mod profiles;
+mod language;

@@ -54,6 +54,8 @@ fn a_header_never_stands_in_for_a_parameter_that_is_listed() {
 listed = "acl,tagging"
 [collect.listed]
 from = "query"
+name = "pct"
+value = "pct"
 names = "const:listed | split:','"
 missing = "skip"
 item = "{name}={value}"
@@ -70,6 +72,8 @@ fn a_list_that_repeats_a_name_does_not_cover_the_names_that_it_leaves_out() {
     let rest = r#"
 [collect.listed]
 from = "query"
+name = "pct"
+value = "pct"
 names = "a | split:','"
 item = "{name}={value}"
 join = "&"
@@ -84,21 +88,25 @@ join = "&"
 
 #[test]
 fn the_authority_stands_in_for_the_host_header_that_http_2_lacks() {
-    let listed = "[collect.headers]\nfrom = \"headers\"\nnames = \"a | split:';'\"\nitem = \"{name}:{value};\"\n";
-    let all = "[collect.headers]\nfrom = \"headers\"\nprefix = [\"host\"]\nitem = \"{name}:{value};\"\n";
+    let listed = "[collect.headers]\nfrom = \"headers\"\nnames = \"a | split:';'\"\nitem = \"{name}:{value}\\n\"\n";
+    let all = "[collect.headers]\nfrom = \"headers\"\nprefix = [\"host\"]\nitem = \"{name}:{value}\\n\"\n";
     for rest in [listed, all] {
         let profile = small(r#""{headers}""#, rest).unwrap();
         let trace_2 = trace(&profile, "/", &[("x-a", "host")]);
-        assert_eq!(string_to_sign(&trace_2), "host:api.example.com;");
+        assert_eq!(string_to_sign(&trace_2), "host:api.example.com\n");
         assert!(trace_2.covered.contains(&"host".to_owned()), "{:?}", trace_2.covered);
         let trace_1 = trace(&profile, "/", &[("x-a", "host"), ("host", "API.example.com:443")]);
-        assert_eq!(string_to_sign(&trace_1), "host:API.example.com:443;");
+        assert_eq!(string_to_sign(&trace_1), "host:API.example.com:443\n");
     }
 }
 
 #[test]
 fn a_value_that_comes_twice_is_covered_by_its_one_place_in_a_unique_list() {
-    let rest = |repeated: &str| format!("[collect.parameters]\nfrom = \"query\"\nrepeated = \"{repeated}\"\nitem = \"{{name}}={{value}};\"\n");
+    let rest = |repeated: &str| {
+        format!(
+            "[collect.parameters]\nfrom = \"query\"\nrepeated = \"{repeated}\"\nname = \"pct\"\nvalue = \"pct\"\nitem = \"{{name}}={{value}};\"\n"
+        )
+    };
     let profile = small(r#""{parameters}""#, &rest("unique")).unwrap();
     let twice = trace(&profile, "/?a=2&a=1&a=2", &[]);
     assert_eq!(string_to_sign(&twice), "a=1;a=2;");
@@ -131,4 +139,33 @@ fn two_values_with_nothing_between_them_do_not_load() {
     // What may have been left out does not end what was open before it, nor does it hide what it opened itself.
     assert!(!loads(r#"["{a}", { text = "\n", when = "b" }, "{path}"]"#));
     assert!(!loads(r#"["{method}/", { text = "\n{a}", when = "b" }, "/{path}"]"#));
+}
+
+#[test]
+fn items_that_can_be_cut_in_two_ways_do_not_load() {
+    let loads = |from: &str, filters: &str, item: &str, join: &str| {
+        let rest = format!("[collect.c]\nfrom = \"{from}\"\n{filters}item = \"{item}\"\njoin = \"{join}\"\n");
+        match small(r#""{c}""#, &rest) {
+            Ok(_) => true,
+            Err(bad) => {
+                assert!(bad.message.contains("items of a collection"), "{bad}");
+                false
+            }
+        }
+    };
+    let encoded = "name = \"pct\"\nvalue = \"pct\"\n";
+    assert!(loads("query", encoded, "{name}={value}", "&"));
+    // Decoded, a value can hold what separates it from the next.
+    assert!(!loads("query", "", "{name}={value}", "&"));
+    assert!(!loads("query", "name = \"pct\"\n", "{name}={value}", "&"));
+    assert!(!loads("query", encoded, "{name}{value}", "&"));
+    assert!(!loads("query", encoded, "{name}={value}", ""));
+    // As sent, it cannot.
+    assert!(loads("raw_query", "", "{name}={value}", "&"));
+    assert!(loads("raw_query", "", "{pair}", "&"));
+    assert!(!loads("raw_query", "", "{pair}", ";"));
+    // No header holds a line feed.
+    assert!(loads("headers", "", "{name}:{value}", "\\n"));
+    assert!(!loads("headers", "", "{name}:{value}", ";"));
+    assert!(loads("headers", "", "{name}:{value}\\n", ""));
 }
