@@ -167,7 +167,7 @@ impl Scope<'_> {
             "host_name" => plain(Source::HostName, info(Kind::One, host, Parts::HOST)),
             "port" => plain(Source::Port, info(Kind::One, Alphabet::of(DIGITS), Parts::HOST)),
             "target" => plain(Source::Target, begins(info(Kind::One, visible, Parts::PATH.and(Parts::QUERY)), b'/')),
-            "path" => plain(Source::Path, begins(info(Kind::One, visible, Parts::PATH), b'/')),
+            "path" => plain(Source::Path, begins(info(Kind::One, visible.minus(Alphabet::of(b"?")), Parts::PATH), b'/')),
             "query" => plain(Source::Query, info(Kind::One, visible, Parts::QUERY)),
             "url" => {
                 let all = Parts::SCHEME.and(Parts::HOST).and(Parts::PATH).and(Parts::QUERY);

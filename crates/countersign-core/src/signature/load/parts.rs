@@ -415,7 +415,7 @@ impl<'t> Loader<'t> {
 }
 
 /// What the name of a header is made of, in lower case (RFC 9110 section 5.6.2).
-const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+pub(super) const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// The value of a text among known ones.
 fn one_of<T: Clone>(item: Item<'_>, known: &[(&str, T)]) -> Result<T, BadProfile> {

@@ -11,7 +11,7 @@ use crate::now::UnixMillis;
 use crate::request_view::Scheme;
 use crate::secret::SecretText;
 
-fn profile(name: &str, set: &BTreeMap<String, String>) -> Profile {
+pub(super) fn profile(name: &str, set: &BTreeMap<String, String>) -> Profile {
     let path = format!("{}/../../profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     Profile::load(&text, set).unwrap_or_else(|bad| {
@@ -38,7 +38,7 @@ fn every_profile_loads() {
     assert!(wrong.is_empty(), "{} profiles do not load:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-struct Vector<'j> {
+pub(super) struct Vector<'j> {
     json: &'j Value,
     headers: HeaderMap,
     host: String,
