@@ -231,6 +231,12 @@ impl Raiser {
         self.shared.memory.counters.write_to(logs.counters.current());
     }
 
+    #[cfg(test)]
+    pub fn fail_to_sync(&self, kind: super::log::Kind) {
+        let logs = self.shared.logs();
+        logs.all().filter(|log| log.kind == kind).for_each(|log| log.current().unwrap().fail_to_sync());
+    }
+
     fn note(&self) {
         self.shared.note.store(true, ORDER);
         self.wake();

@@ -77,6 +77,8 @@ struct Loaded {
     places: Vec<UnixMillis>,
     /// The highest signed timestamp in it.
     highest: UnixMillis,
+    /// Until when the claims in it are kept.
+    latest: UnixMillis,
 }
 
 impl Start<'_> {
@@ -199,7 +201,7 @@ impl Start<'_> {
             let place = loaded.iter().position(|loaded| loaded.log.kind == kind);
             let loaded = place.map_or_else(|| Loaded::nothing(tier, mark.note(kind)), |place| loaded.swap_remove(place));
             shards.push(loaded.shards);
-            tiers.push(TierLog::new(tier, loaded.log, loaded.places, windows));
+            tiers.push(TierLog::new(tier, loaded.log, loaded.places, loaded.latest.since(self.now), windows));
         }
         let shards = shards.try_into().map_err(|_| io::Error::other("one memory for each tier"))?;
         let counters = counters.unwrap_or_else(|| Log::new(Kind::Counters, &mark.note(Kind::Counters), VecDeque::new(), Vec::new()));
@@ -237,7 +239,8 @@ impl Start<'_> {
             };
             entries.push_back(Entry { segment, keep });
         }
-        Ok(Loaded { log: Log::new(kind, &mark.note(kind), entries, obsolete), shards, places, highest })
+        let latest = keeps.into_iter().max().unwrap_or(UnixMillis::MIN);
+        Ok(Loaded { log: Log::new(kind, &mark.note(kind), entries, obsolete), shards, places, highest, latest })
     }
 
     fn load_counters(&self, mark: &Mark, tail: Tail) -> Result<Log, String> {
@@ -256,7 +259,8 @@ impl Loaded {
     fn nothing(tier: Tier, note: LogNote) -> Self {
         let places = vec![UnixMillis::MIN; tiers::places(tier)];
         let shards = Shards::new(note.forgotten, places.len());
-        Self { log: Log::new(Kind::Claims(tier), &note, VecDeque::new(), Vec::new()), shards, places, highest: UnixMillis::MIN }
+        let log = Log::new(Kind::Claims(tier), &note, VecDeque::new(), Vec::new());
+        Self { log, shards, places, highest: UnixMillis::MIN, latest: UnixMillis::MIN }
     }
 }
 

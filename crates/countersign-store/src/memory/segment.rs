@@ -131,10 +131,14 @@ impl Segment {
             Ok(())
         });
         if synced.is_err() {
-            self.unsynced.store(true, Ordering::Release);
-            self.broken.store(true, Ordering::Release);
+            self.fail_to_sync();
         }
         synced
+    }
+
+    pub(super) fn fail_to_sync(&self) {
+        self.unsynced.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
     }
 
     /// Whether a sync failed. What was appended and not known to be synced before is to be refused.

@@ -15,6 +15,8 @@ use super::*;
 use crate::SharedReplay;
 use crate::conformance::ReplayBackend;
 
+mod synced;
+
 const NOW: UnixMillis = UnixMillis::from_seconds(1_800_000_000);
 const SETTINGS: ReplaySettings = ReplaySettings {
     window_past: Duration::from_secs(300),
@@ -300,6 +302,58 @@ async fn old_segments_go_and_claims_stay() {
     drop(cache);
     assert!(backend.segments().len() <= 6, "{:?}", backend.segments());
     assert!(backend.start(NOW.plus(Duration::from_secs(3900))).stats().live <= 12);
+}
+
+#[tokio::test]
+async fn a_process_that_is_started_often_forgets_all_the_same() {
+    let backend = MemoryBackend::new();
+    let day = Duration::from_secs(86_400);
+    for n in 0..40u8 {
+        let now = NOW.plus(day * u32::from(n));
+        let week = |n: u8, at: UnixMillis| NewClaim { signed_at: at, keep_until: at.plus(day * 7), tier: Tier::Week, ..claim(n) };
+        for hour in 0..4 {
+            let now = now.plus(Duration::from_secs(hour * 3600));
+            let cache = backend.start(now);
+            let one = week(n * 4 + hour as u8, now);
+            assert_eq!(cache.claim(&one, now).await.unwrap(), Claim::First);
+            for old in n.saturating_sub(6)..n {
+                let at = NOW.plus(day * u32::from(old));
+                assert_eq!(cache.claim(&week(old * 4, at), now).await.unwrap(), Claim::Seen, "{old} on day {n}");
+            }
+            // Seven days of it, and an eighth more.
+            assert!(cache.stats().live <= 4 * 9, "{} on day {n}", cache.stats().live);
+        }
+    }
+    let segments = backend.log(Kind::Claims(Tier::Week));
+    assert!(segments.len() <= 11, "{segments:?}");
+}
+
+#[tokio::test]
+async fn a_start_by_itself_leaves_nothing_behind() {
+    let backend = MemoryBackend::new();
+    five(&backend).await;
+    let files = || fs::read_dir(backend.directory.path()).unwrap().count();
+    let before = files();
+    for _ in 0..20 {
+        let cache = backend.start(NOW);
+        seen(&cache, 3).await;
+    }
+    assert_eq!(files(), before);
+}
+
+#[tokio::test]
+async fn what_is_lost_of_one_tier_with_timestamps_is_lost_of_all_and_of_no_others() {
+    for tier in [Tier::Minutes, Tier::Hours, Tier::Week] {
+        let backend = MemoryBackend::new();
+        let mark = five(&backend).await;
+        fs::remove_file(&backend.log(Kind::Claims(tier))[0]).unwrap();
+        let cache = backend.start(NOW);
+        is_fenced(&cache, mark).await;
+        for tier in [Tier::Hours, Tier::Week] {
+            assert_eq!(cache.claim(&NewClaim { tier, ..claim(1) }, NOW).await.unwrap(), Claim::BeforeFence);
+        }
+        assert_eq!(cache.claim(&NewClaim { tier: Tier::Untimed, ..claim(1) }, NOW).await.unwrap(), Claim::First);
+    }
 }
 
 #[tokio::test]

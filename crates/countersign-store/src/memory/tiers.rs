@@ -45,12 +45,21 @@ pub(super) struct TierLog {
 }
 
 impl TierLog {
-    /// Goes on with what is in memory. `windows` is how long claims of the shortest tier are kept.
-    pub fn new(tier: Tier, log: Log, places: Vec<UnixMillis>, windows: Duration) -> Self {
-        let least = least(tier, windows);
-        // A process that is started often must turn all the same.
-        let due = log.current().map_or(UnixMillis::MIN, |segment| segment.begun.plus(least));
-        Self { tier, log, places, least, due }
+    /// Goes on with what is in memory, of which some is kept for `longest` from now. `windows` is how long claims of the shortest
+    /// tier are kept.
+    pub fn new(tier: Tier, log: Log, places: Vec<UnixMillis>, longest: Duration, windows: Duration) -> Self {
+        let mut tier = Self { tier, log, places, least: least(tier, windows), due: UnixMillis::MIN };
+        if let Some(segment) = tier.log.current() {
+            // A process that is started often must turn all the same.
+            tier.due = segment.begun.plus(tier.pace(longest));
+        }
+        tier
+    }
+
+    /// How long a generation takes claims, when some are kept for `longest`.
+    fn pace(&self, longest: Duration) -> Duration {
+        let share = longest / u32::try_from(self.places.len()).unwrap_or(u32::MAX).max(1);
+        self.least.max(share)
     }
 
     /// Forgets what is over, and puts the current generation away.
@@ -77,8 +86,7 @@ impl TierLog {
             *place = keep;
         }
         self.log.close_generation(keep);
-        let share = keep.since(now) / u32::try_from(self.places.len()).unwrap_or(u32::MAX).max(1);
-        self.due = now.plus(self.least.max(share));
+        self.due = now.plus(self.pace(keep.since(now)));
         // It was quiet for a while, and nothing of that generation is needed either.
         self.forget_what_is_over(shards, now);
     }
