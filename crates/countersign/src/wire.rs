@@ -112,6 +112,8 @@ pub struct EnabledPatch {
 pub struct NewSigningKey {
     pub id: Option<String>,
     pub profile: Option<String>,
+    /// A secret that the partner or the service has already; one is made when absent.
+    pub secret: Option<SecretIn>,
 }
 
 /// `POST /signing-keys/{id}/secrets`.
@@ -120,6 +122,8 @@ pub struct NewSigningKey {
 pub struct NewSecret {
     /// How long the old secret goes on working; a day when absent.
     pub overlap_seconds: Option<u64>,
+    /// A secret that the partner or the service has already; one is made when absent.
+    pub secret: Option<SecretIn>,
 }
 
 /// `POST /clients/{id}/api-keys`.
