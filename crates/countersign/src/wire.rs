@@ -116,6 +116,15 @@ pub struct NewSigningKey {
     pub secret: Option<SecretIn>,
 }
 
+/// `PATCH /signing-keys/{id}`: one of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeyPatch {
+    pub enabled: Option<bool>,
+    /// For how long refusals of its signatures say what was done wrong; 0 ends it.
+    pub diagnose_seconds: Option<u64>,
+}
+
 /// `POST /signing-keys/{id}/secrets`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -285,6 +294,8 @@ pub struct SigningKeyOut {
     pub profile: String,
     pub enabled: bool,
     pub created: String,
+    /// Until when refusals of its signatures say what was done wrong.
+    pub diagnose_until: Option<String>,
     pub secrets: Vec<SecretOut>,
 }
 
@@ -310,6 +321,7 @@ impl SigningKeyOut {
         Self {
             id: key.id.to_string(),
             client: key.client.to_string(),
+            diagnose_until: key.diagnose_until.map(time),
             profile: key.profile.to_string(),
             enabled: key.enabled,
             created: time(key.created),

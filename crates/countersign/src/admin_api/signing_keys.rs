@@ -15,12 +15,14 @@ use super::call::{Answer, Call, Failure, FieldErrors, paged};
 use super::clients;
 use super::users::encoded;
 use crate::publish::Parts;
-use crate::wire::{EnabledPatch, NewSecret, NewSigningKey, SecretIn, Shown, SigningKeyOut};
+use crate::wire::{NewSecret, NewSigningKey, SecretIn, Shown, SigningKeyOut, SigningKeyPatch};
 
 /// The profile of a key that names none.
 const NATIVE: &str = "v3.0";
 /// How long an old secret goes on working when nothing else is said, and at most.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// How long refusals may say what was done wrong: it ends by itself.
+const LONGEST_DIAGNOSIS: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_OVERLAP: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// `GET /signing-keys`
@@ -55,7 +57,7 @@ pub async fn add(call: Call) -> Result<Answer, Failure> {
     };
     let (Some(profile), Some(id)) = (profile, id) else { return Err(errors.into_failure()) };
     let (secret, text) = secret_for(&call, &profile, given.secret)?;
-    let key = SigningKey { id, client: client.id.clone(), profile, enabled: true, created: call.now, secrets: vec![secret] };
+    let key = SigningKey { id, client: client.id.clone(), profile, enabled: true, created: call.now, diagnose_until: None, secrets: vec![secret] };
     let detail = json!({"client": client.name.as_str(), "profile": key.profile.as_str()});
     let outcome = call.control.store.add_signing_key(&key, &call.audit("signing_key.added", &key.id, detail)).await?;
     call.added(outcome, Parts::DIRECTORY).await?;
@@ -70,14 +72,30 @@ pub async fn read(call: Call) -> Result<Answer, Failure> {
     Answer::ok(&SigningKeyOut::of(&key, &counted))
 }
 
-/// `PATCH /signing-keys/{id}`: enables or disables.
+/// `PATCH /signing-keys/{id}`: enables or disables, or sets for how long refusals say what was done wrong. One at a time, since
+/// each is one act.
 pub async fn change(call: Call) -> Result<Answer, Failure> {
     let key = find(&call).await?;
-    let EnabledPatch { enabled } = call.json()?;
-    let audit = call.audit("signing_key.changed", &key.id, json!({"enabled": enabled}));
-    let outcome = call.control.store.enable_signing_key(&key.id, enabled, &audit).await?;
+    let SigningKeyPatch { enabled, diagnose_seconds } = call.json()?;
+    let store = &call.control.store;
+    let (outcome, key) = match (enabled, diagnose_seconds) {
+        (Some(enabled), None) => {
+            let audit = call.audit("signing_key.changed", &key.id, json!({"enabled": enabled}));
+            (store.enable_signing_key(&key.id, enabled, &audit).await?, SigningKey { enabled, ..key })
+        }
+        (None, Some(seconds)) => {
+            let time = Duration::from_secs(seconds);
+            if time > LONGEST_DIAGNOSIS {
+                return Err(Failure::field("diagnose_seconds", format!("at most {} seconds", LONGEST_DIAGNOSIS.as_secs())));
+            }
+            let until = (seconds > 0).then(|| call.now.plus(time));
+            let audit = call.audit("signing_key.changed", &key.id, json!({"diagnose_until": until.map(crate::wire::time)}));
+            (store.diagnose_signing_key(&key.id, until, &audit).await?, SigningKey { diagnose_until: until, ..key })
+        }
+        _ => return Err(Failure::field("", "change one of enabled and diagnose_seconds")),
+    };
     call.changed(outcome, Code::Stale, Parts::DIRECTORY).await?;
-    Answer::ok(&SigningKeyOut::of(&SigningKey { enabled, ..key }, &[]))
+    Answer::ok(&SigningKeyOut::of(&key, &[]))
 }
 
 /// `DELETE /signing-keys/{id}`
