@@ -1,4 +1,5 @@
 //! Profiles, whole requests, published values.
 
-mod published;
 mod language;
+mod profiles;
+mod published;
