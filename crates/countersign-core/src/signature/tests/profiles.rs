@@ -360,7 +360,7 @@ fn field_changes<'p>(request: &Request<'p>, value: &[u8]) -> Vec<Request<'p>> {
 }
 
 #[test]
-fn no_change_goes_unnoticed() {
+fn no_mutation_goes_unnoticed() {
     let (mut tried, mut unnoticed) = (0, Vec::new());
     let mut same_without_query = BTreeSet::new();
     let mut change = |label: &str, request: &Request<'_>| {
