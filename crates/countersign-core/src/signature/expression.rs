@@ -137,11 +137,8 @@ pub(super) enum Step {
     /// By the hash of the MAC's algorithm.
     Digest,
     Time(TimeFormat),
-    Uuid,
     /// So many seconds later.
     Plus(u32),
-    /// How many bytes, in decimal.
-    Length,
     Params(Box<[u8]>),
     Pick(Arc<Pattern>),
     Split(Box<[u8]>),

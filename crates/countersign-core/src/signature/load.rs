@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::built_in::built_in;
 use super::coverage::{Parts, Slot};
 use super::expression::{BadExpression, Expr, Info, Kind, Piece, Place, Scope, Step, Template, info_of};
 use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
@@ -90,12 +91,9 @@ impl Profile {
     /// # Errors
     /// Never for the file that is built in, which a test loads.
     pub fn native() -> Result<Self, BadProfile> {
-        Self::load(NATIVE, &Constants::new())
+        Self::load(built_in("v3.0").unwrap_or_default(), &Constants::new())
     }
 }
-
-/// The native scheme.
-pub const NATIVE: &str = include_str!("../../../../profiles/v3.0.toml");
 
 /// What is known so far while a file is read.
 struct Loader<'t> {

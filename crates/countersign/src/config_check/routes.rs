@@ -93,8 +93,13 @@ impl Reading<'_> {
             Some(text) => Some(self.host(text)?),
             None => None,
         };
+        let signing_key = match (&action, &route.require) {
+            (Some(Action::Forward { rule, .. }), Some(text)) => self.route_profiles(route, rule, text),
+            _ => None,
+        };
         Some(RouteSpec {
             host,
+            signing_key,
             paths: paths?,
             methods: methods?,
             action: action?,
@@ -212,11 +217,6 @@ impl Reading<'_> {
                 return None;
             }
         };
-        for profile in rule.profiles().iter().filter(|profile| profile.name.as_str() != Rule::NATIVE_PROFILE) {
-            let span = self.inside(text, profile.offset, profile.length);
-            let help = format!("write hmac, which is hmac({}): other profiles come with a later version", Rule::NATIVE_PROFILE);
-            self.error(span, format!("there is no signature profile {:?}", profile.name.as_str()), help);
-        }
         if rule.kinds().contains(Kind::Mtls) {
             let at = text.get_ref().find("mtls").unwrap_or(0);
             let span = self.inside(text, at, "mtls".len());
@@ -238,7 +238,7 @@ impl Reading<'_> {
     }
 
     /// The place of a part of a string in the file. The whole string when it is written with escapes.
-    fn inside(&self, text: &Spanned<String>, offset: usize, length: usize) -> Range<usize> {
+    pub(super) fn inside(&self, text: &Spanned<String>, offset: usize, length: usize) -> Range<usize> {
         let span = text.span();
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let content = ["\"\"\"", "'''", "\"", "'"].iter().find_map(|quote| {
