@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::super::built_in::BUILT_IN;
 use super::super::signing::canonical_host;
 use super::super::*;
 use crate::now::UnixMillis;
@@ -12,27 +13,20 @@ use crate::request_view::Scheme;
 use crate::secret::SecretText;
 
 pub(super) fn profile(name: &str, set: &BTreeMap<String, String>) -> Profile {
-    let path = format!("{}/../../profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    Profile::load(&text, set).unwrap_or_else(|bad| {
-        let (line, column) = bad.line_and_column(&text);
+    let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("there is no profile {name}"));
+    Profile::load(text, set).unwrap_or_else(|bad| {
+        let (line, column) = bad.line_and_column(text);
         panic!("{name}.toml:{line}:{column}: {bad}")
     })
 }
 
 #[test]
 fn every_profile_loads() {
-    let folder = format!("{}/../../profiles", env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|end| end != "toml") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        if let Err(bad) = Profile::load(&text, &load::Constants::new()) {
-            let (line, column) = bad.line_and_column(&text);
-            wrong.push(format!("{}:{line}:{column}: {bad}", path.file_name().unwrap().to_string_lossy()));
+    for (name, text) in BUILT_IN {
+        if let Err(bad) = Profile::load(text, &load::Constants::new()) {
+            let (line, column) = bad.line_and_column(text);
+            wrong.push(format!("{name}.toml:{line}:{column}: {bad}"));
         }
     }
     assert!(wrong.is_empty(), "{} profiles do not load:\n{}", wrong.len(), wrong.join("\n"));
@@ -103,8 +97,7 @@ impl<'j> Vector<'j> {
 
 /// Calls `each` with every vector.
 pub(super) fn each_vector(mut each: impl FnMut(&str, &Vector<'_>)) {
-    let path = format!("{}/../../vectors/published.json", env!("CARGO_MANIFEST_DIR"));
-    let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let all: Value = serde_json::from_str(include_str!("../../../../../vectors/published.json")).unwrap();
     let vectors = all["vectors"].as_array().unwrap();
     assert!(vectors.len() >= 187);
     for json in vectors {
