@@ -74,21 +74,22 @@ public static class Sign
         }
     }
 
-    public static int Main(string[] args)
+    public static void Main(string[] args)
     {
         var keyId = Environment.GetEnvironmentVariable("CS_KEY_ID");
         var secret = Environment.GetEnvironmentVariable("CS_SECRET");
         if (args.Length < 2 || keyId == null || secret == null)
         {
             Console.Error.WriteLine("usage: CS_KEY_ID=ck_... CS_SECRET=css_... Sign METHOD URL [BODY|@FILE] [CONTENT-TYPE]");
-            return 2;
+            Environment.Exit(2);
         }
         var data = args.Length > 2 ? args[2] : "";
         var body = data.StartsWith("@") ? File.ReadAllBytes(data.Substring(1)) : Encoding.UTF8.GetBytes(data);
         var contentType = args.Length > 3 ? args[3] : body.Length > 0 ? "application/json" : "";
         // HttpClient writes it with its own spaces ("text/plain; charset=utf-8"), so that is what is signed.
         if (contentType != "") contentType = MediaTypeHeaderValue.Parse(contentType).ToString();
-        // Waits here and not in an async Main, which Mono's compiler does not know.
-        return Send(args[0].ToUpperInvariant(), new Uri(args[1]), body, contentType, keyId, secret).GetAwaiter().GetResult();
+        // Not an async Main that returns the status: Mono's compiler does not know one, and after its Main has returned
+        // Mono sometimes waits a minute for its thread pool.
+        Environment.Exit(Send(args[0].ToUpperInvariant(), new Uri(args[1]), body, contentType, keyId, secret).GetAwaiter().GetResult());
     }
 }

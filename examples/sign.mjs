@@ -12,7 +12,7 @@ const utf8 = new TextEncoder();
 /**
  * Gives the four headers.
  * @param {string} method
- * @param {string|URL} url absolute, or relative to the page
+ * @param {string|URL} url absolute, or relative to the page; no bare "?" at its end, which browsers send and Node does not
  * @param {Uint8Array} body the bytes that will be sent; empty for none
  * @param {string} contentType the value that will be sent; '' for none
  * @param {string} keyId ck_...
@@ -37,8 +37,10 @@ export async function sign(method, url, body, contentType, keyId, secret, timest
   return { 'X-Key-Id': keyId, 'X-Timestamp': String(timestamp), 'X-Nonce': nonce, 'X-Signature': `v3=${mac}` };
 }
 
-/** Signs and sends, with what the page or program gives to `fetch`. */
+/** Signs and sends. Gives what `fetch` gives. */
 export async function signedFetch(method, url, body, contentType, keyId, secret) {
+  url = new URL(url, globalThis.location?.href);
+  if (!url.search) url.search = ''; // takes a bare "?" off
   const headers = await sign(method, url, body, contentType, keyId, secret);
   if (contentType) headers['Content-Type'] = contentType;
   // Bytes, because fetch adds a Content-Type to a string. No redirects: the signature is for this URL alone.
@@ -65,7 +67,10 @@ async function main([method, url, data = '', type = ''], { CS_KEY_ID, CS_SECRET 
 
 // Not when another module imports this one.
 if (globalThis.process?.argv?.[1]) {
-  const { realpathSync } = await import('node:fs');
+  const { existsSync, realpathSync } = await import('node:fs');
   const { fileURLToPath } = await import('node:url');
-  if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) process.exitCode = await main(process.argv.slice(2), process.env);
+  const script = process.argv[1];
+  if (existsSync(script) && realpathSync(script) === fileURLToPath(import.meta.url)) {
+    process.exitCode = await main(process.argv.slice(2), process.env);
+  }
 }

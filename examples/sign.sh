@@ -3,7 +3,7 @@
 #
 #   CS_KEY_ID=ck_... CS_SECRET=css_... sh sign.sh METHOD URL [BODY|@FILE] [CONTENT-TYPE]
 #
-# For a script of your own: `. ./sign.sh`, then call `sign`.
+# For a script of your own, copy what stands above `main` and call `sign`.
 
 # `openssl dgst -hmac KEY` and `openssl mac` take the key as an argument, which every user of the machine can read in `ps`
 # (openssl 4.0 is the first with `-hmac-env`). So HMAC is put together below from two hashes, and the key goes through
@@ -77,5 +77,4 @@ main() (
   case $status in 2??) ;; *) exit 1 ;; esac
 )
 
-# Not when another script reads this one in.
-case ${0##*/} in sign.sh) main "$@" ;; esac
+main "$@"
