@@ -9,7 +9,8 @@ using System.Threading.Tasks;
 
 /// <summary>
 /// Signs a request by the scheme v3.0 and sends it. Prints the status and the answer; ends with 0 on 2xx.
-/// CS_KEY_ID=ck_... CS_SECRET=css_... dotnet run Sign.cs METHOD URL [BODY|@FILE] [CONTENT-TYPE]
+/// mcs -r:System.Net.Http.dll Sign.cs
+/// CS_KEY_ID=ck_... CS_SECRET=css_... mono Sign.exe METHOD URL [BODY|@FILE] [CONTENT-TYPE]
 /// </summary>
 public static class Sign
 {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use countersign_e2e::{Received, RecordingUpstream, Scene, hex};
+use countersign_e2e::{Received, RecordingUpstream, Reply, Scene, hex};
 use serde_json::Value;
 
 use super::tidy::root;
@@ -175,10 +175,14 @@ fn ruby_signs() {
 
 /// A scene in which requests without a path are signed, too.
 fn scene() -> Scene {
-    Scene::start_with(RecordingUpstream::start(), ROOT_ROUTE)
+    let moved = b"HTTP/1.1 302 Found\r\nLocation: /signed/there\r\nContent-Length: 0\r\n\r\n";
+    let answer = |request: &Received| {
+        if request.request_line().contains("/signed/moved") { Reply::Bytes(moved.to_vec()) } else { Reply::ok("seen") }
+    };
+    Scene::start_with(RecordingUpstream::start_with(answer), ROOT_ROUTE)
 }
 
-/// Sends every case, and a forgery.
+/// Sends every case, a forgery, and a request that is answered with a redirect, which would need a signature of its own.
 fn signs(program: &[&str]) {
     let scene = scene();
     for case in &CASES {
@@ -190,6 +194,12 @@ fn signs(program: &[&str]) {
     assert!(!refused.status.success(), "{program:?}: {refused:?}");
     assert!(printed.starts_with("401\n") && printed.contains("signature_mismatch"), "{program:?}: {refused:?}");
     assert_eq!(scene.upstream.count("/signed/forged"), 0);
+
+    scene.upstream.forget();
+    let url = format!("http://{}/signed/moved", scene.gateway.listen);
+    let moved = call(program, &scene.partner.secret, &scene).args(["GET", &url]).output().unwrap();
+    assert!(!moved.status.success() && moved.stdout == b"302\n", "{program:?}: {moved:?}");
+    assert_eq!(scene.upstream.requests().len(), 1, "{program:?}");
 }
 
 /// Sends one case: with its body as an argument if it is text, else from a file.
