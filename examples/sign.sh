@@ -7,7 +7,7 @@
 
 # `openssl dgst -hmac KEY` and `openssl mac` take the key as an argument, which every user of the machine can read in `ps`
 # (openssl 4.0 is the first with `-hmac-env`). So HMAC is put together below from two hashes, and the key goes through
-# `printf` and pipes alone. That holds when `printf` is part of the shell: in dash, bash, zsh, ksh93 and busybox it is.
+# `printf` and pipes alone. That holds when `printf` is part of the shell: in dash, bash, ksh93 and busybox it is.
 [ "$(command -v printf)" = printf ] || { echo 'sign.sh: this shell has no printf of its own' >&2; exit 2; }
 
 # sign METHOD URL BODY-FILE CONTENT-TYPE KEY-ID SECRET [TIMESTAMP NONCE]: prints the four headers.
@@ -63,7 +63,7 @@ main() (
 
   sign "$method" "$url" "$work/body" "$type" "$CS_KEY_ID" "$CS_SECRET" >"$work/headers"
   # Without a value curl leaves out the Content-Type that it would add on its own.
-  echo "Content-Type:${type:+ $type}" >>"$work/headers"
+  printf '%s\n' "Content-Type:${type:+ $type}" >>"$work/headers"
   set -- --data-binary "@$work/body"
   [ -s "$work/body" ] || case $method in
     GET | DELETE) set -- ;;

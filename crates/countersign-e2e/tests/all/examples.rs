@@ -308,7 +308,8 @@ pub fn program(command: &[&str]) -> Command {
     for variable in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "JAVA_TOOL_OPTIONS"] {
         command.env_remove(variable);
     }
-    command.args(arguments);
+    // Java 17 reads its arguments in the charset of the locale, and without one it reads ASCII.
+    command.args(arguments).env("LC_ALL", "C.UTF-8");
     command
 }
 
