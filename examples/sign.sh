@@ -12,7 +12,7 @@
 
 # sign METHOD URL BODY-FILE CONTENT-TYPE KEY-ID SECRET [TIMESTAMP NONCE]: prints the four headers.
 # CONTENT-TYPE is the value that will be sent, or nothing. URL is as it will be sent, with everything encoded.
-sign() {
+sign() (
   timestamp=${7:-$(date +%s)} nonce=${8:-$(openssl rand -hex 16)}
   method=$(printf %s "$1" | tr '[:lower:]' '[:upper:]')
   rest=${2#*://}
@@ -27,7 +27,7 @@ sign() {
   mac=$(printf 'v3.0\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s' \
     "$5" "$timestamp" "$nonce" "$method" "$host" "$target" "$4" "$body" | hmac_sha256 "$6")
   printf 'X-Key-Id: %s\nX-Timestamp: %s\nX-Nonce: %s\nX-Signature: v3=%s\n' "$5" "$timestamp" "$nonce" "$mac"
-}
+)
 
 # The SHA-256 of the standard input in hexadecimal.
 sha256() {
@@ -59,7 +59,7 @@ main() (
   case ${3-} in @*) cat "${3#@}" ;; *) printf %s "${3-}" ;; esac >"$work/body"
   type=${4-}
   [ -n "$type" ] || [ ! -s "$work/body" ] || type=application/json
-  method=$1 url=$2
+  method=$(printf %s "$1" | tr '[:lower:]' '[:upper:]') url=$2
 
   sign "$method" "$url" "$work/body" "$type" "$CS_KEY_ID" "$CS_SECRET" >"$work/headers"
   # Without a value curl leaves out the Content-Type that it would add on its own.
