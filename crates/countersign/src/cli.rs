@@ -11,6 +11,7 @@ mod allow;
 mod audit;
 mod check;
 mod clients;
+mod explain;
 mod keys;
 mod password;
 mod secret_file;
@@ -77,6 +78,8 @@ enum Command {
     /// Keys for the admin API
     #[command(subcommand)]
     AdminKey(admin_keys::AdminKeyCommand),
+    /// Say why the gateway refused a signature
+    Explain(explain::ExplainArgs),
     /// Who changed what
     Audit(audit::AuditArgs),
     /// Print a completion script for a shell
@@ -220,6 +223,7 @@ fn run(command: Command) -> Result<String, Failure> {
         Command::Allow(command) => allow::run(command),
         Command::Session(command) => sessions::run(command),
         Command::AdminKey(command) => admin_keys::run(command),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

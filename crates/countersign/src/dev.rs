@@ -55,6 +55,10 @@ path = "/api/v3.0/*"
 require = "hmac and from({list})"
 upstream = "demo"
 [[route]]
+path = "/self-check"
+require = "hmac and from({list})"
+answer = "self-check"
+[[route]]
 path = ["/api/v{{digit}}*", "/api/v{{digit}}*/*"]
 refuse = true
 [[route]]

@@ -75,6 +75,16 @@ pub enum KeyCommand {
         #[command(flatten)]
         ask: Ask,
     },
+    /// Let refusals of a key's signatures say what was done wrong, for a while
+    Diagnose {
+        /// Its id
+        key: String,
+        /// For how long, in seconds, at most a day; 0 ends it
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+        seconds: u64,
+        #[command(flatten)]
+        ask: Ask,
+    },
     /// Switch a key off
     Disable {
         /// Its id
@@ -173,6 +183,13 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
         KeyCommand::EndSecret { key, secret, ask } => {
             let answer = ask.gateway()?.remove(&format!("{}/secrets/{}", path(&key), segment(&secret)))?;
             Ok(ask.done(&answer, &format!("Ended {secret}.")))
+        }
+        KeyCommand::Diagnose { key, seconds, ask } => {
+            let answer = ask.gateway()?.change(&path(&key), &json!({"diagnose_seconds": seconds}))?;
+            Ok(ask.said(&answer, |answer| match answer.get("diagnose_until").and_then(Value::as_str) {
+                Some(until) => format!("Until {until} a refused signature of {key} is answered with hints that say what was done wrong.\n"),
+                None => format!("Refused signatures of {key} are answered without hints.\n"),
+            }))
         }
         KeyCommand::Disable { key, ask } => {
             let answer = ask.gateway()?.change(&path(&key), &json!({"enabled": false}))?;
