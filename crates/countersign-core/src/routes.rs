@@ -51,6 +51,11 @@ pub enum Action {
         /// To where.
         upstream: UpstreamName,
     },
+    /// It is authenticated, and told what was found; nothing is forwarded.
+    SelfCheck {
+        /// What it must show.
+        rule: Rule,
+    },
     /// It is refused as if there were no route.
     Refuse,
 }
@@ -59,7 +64,7 @@ impl Action {
     /// The rule, unless the route refuses everything.
     pub const fn rule(&self) -> Option<&Rule> {
         match self {
-            Self::Forward { rule, .. } => Some(rule),
+            Self::Forward { rule, .. } | Self::SelfCheck { rule } => Some(rule),
             Self::Refuse => None,
         }
     }

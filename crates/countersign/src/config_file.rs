@@ -154,6 +154,8 @@ pub struct RouteTable {
     pub require: Option<Spanned<String>>,
     /// To where.
     pub upstream: Option<Spanned<String>>,
+    /// `self-check`: the gateway answers itself, and says what it found.
+    pub answer: Option<Spanned<String>>,
     /// Answers 404 to everything that matches.
     pub refuse: Option<Spanned<bool>>,
     /// Checks of the request that this route relaxes, by their code.

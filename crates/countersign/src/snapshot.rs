@@ -112,7 +112,7 @@ impl LiveKeys {
                     Err(bad) => tracing::warn!(key = %key.id, secret = %secret.id, error = %bad, "a secret cannot be used with its profile"),
                 }
             }
-            let live_key = LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets);
+            let live_key = LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets).diagnosed(key.diagnose_until);
             live.signing.insert(key.id, live_key);
         }
         for key in directory.api_keys.into_iter().filter(|key| key.enabled) {

@@ -112,6 +112,17 @@ pub struct EnabledPatch {
 pub struct NewSigningKey {
     pub id: Option<String>,
     pub profile: Option<String>,
+    /// A secret that the partner or the service has already; one is made when absent.
+    pub secret: Option<SecretIn>,
+}
+
+/// `PATCH /signing-keys/{id}`: one of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeyPatch {
+    pub enabled: Option<bool>,
+    /// For how long refusals of its signatures say what was done wrong; 0 ends it.
+    pub diagnose_seconds: Option<u64>,
 }
 
 /// `POST /signing-keys/{id}/secrets`.
@@ -120,6 +131,8 @@ pub struct NewSigningKey {
 pub struct NewSecret {
     /// How long the old secret goes on working; a day when absent.
     pub overlap_seconds: Option<u64>,
+    /// A secret that the partner or the service has already; one is made when absent.
+    pub secret: Option<SecretIn>,
 }
 
 /// `POST /clients/{id}/api-keys`.
@@ -281,6 +294,8 @@ pub struct SigningKeyOut {
     pub profile: String,
     pub enabled: bool,
     pub created: String,
+    /// Until when refusals of its signatures say what was done wrong.
+    pub diagnose_until: Option<String>,
     pub secrets: Vec<SecretOut>,
 }
 
@@ -306,6 +321,7 @@ impl SigningKeyOut {
         Self {
             id: key.id.to_string(),
             client: key.client.to_string(),
+            diagnose_until: key.diagnose_until.map(time),
             profile: key.profile.to_string(),
             enabled: key.enabled,
             created: time(key.created),

@@ -275,7 +275,11 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         match &self.collection.repeated {
             Repeated::Refuse if clean.len() > 1 => {
-                return Err(HeaderName::from_bytes(name.as_slice()).map_or_else(|_| wrong(), |name| twice(&name)));
+                if self.collection.from == [From::Headers] {
+                    return Err(HeaderName::from_bytes(name.as_slice()).map_or_else(|_| wrong(), |name| twice(&name)));
+                }
+                let name = String::from_utf8_lossy(name.as_slice()).into_owned();
+                return Err(Refusal::with(Code::SignatureMalformed, format!("the parameter {name} came more than once")));
             }
             Repeated::First => clean.truncate(1),
             Repeated::Unique => {

@@ -1,5 +1,6 @@
 //! Profiles, whole requests, published values.
 
-mod native;
-mod published;
 mod language;
+mod native;
+mod profiles;
+mod published;

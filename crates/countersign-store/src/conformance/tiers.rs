@@ -204,13 +204,13 @@ pub async fn a_clock_set_back_reopens_nothing_in_any_tier(backend: &impl ReplayB
 }
 
 pub async fn a_clock_set_back_a_little_reopens_nothing(backend: &impl ReplayBackend) {
-    // Too little to be told by what was accepted: over hours, so that whatever is forgotten is forgotten in between at times.
+    // Too little to be told by what was accepted; over hours, as what is forgotten must be forgotten just while it is ahead.
     let span = Duration::from_secs(100);
     let settings = ReplaySettings { claims_in_all: 1000, ..SETTINGS };
     for tier in Tier::ALL {
         let cache = backend.open(settings, seconds(tier as u64 * 86_400)).await.unwrap();
         for round in 0..150 {
-            let start = seconds(tier as u64 * 86_400 + u64::from(round) * 150);
+            let start = seconds(tier as u64 * 86_400 + u64::from(round) * 113);
             first(&cache, &kept(span, tier, round, 1, start, start), start).await;
             let ahead = start.plus(span).plus(Duration::from_secs(10));
             first(&cache, &kept(span, tier, round, 2, ahead, ahead), ahead).await;

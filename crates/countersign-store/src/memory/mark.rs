@@ -86,7 +86,7 @@ pub(super) enum Found {
     /// A file without a slot that checks.
     Damaged,
     /// The newest slot that checks.
-    Mark(Mark),
+    Mark(Box<Mark>),
 }
 
 /// The open file.
@@ -100,7 +100,7 @@ pub(super) fn find(directory: &Path) -> io::Result<Found> {
         Err(error) => return Err(error),
     };
     let slots = [0, SLOT as usize].into_iter().filter_map(|at| decode(bytes.get(at..)?));
-    Ok(slots.max_by_key(|mark| mark.sequence).map_or(Found::Damaged, Found::Mark))
+    Ok(slots.max_by_key(|mark| mark.sequence).map_or(Found::Damaged, |mark| Found::Mark(Box::new(mark))))
 }
 
 impl MarkFile {

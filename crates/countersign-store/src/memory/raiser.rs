@@ -231,6 +231,14 @@ impl Raiser {
         self.shared.memory.counters.write_to(logs.counters.current());
     }
 
+    /// How many bytes of a log may not be on the disk.
+    #[cfg(test)]
+    pub fn unsynced(&self, kind: super::log::Kind) -> u64 {
+        let logs = self.shared.logs();
+        let segments = logs.all().filter(|log| log.kind == kind).flat_map(Log::segments);
+        segments.map(|segment| segment.length().unwrap() - segment.synced()).sum()
+    }
+
     #[cfg(test)]
     pub fn fail_to_sync(&self, kind: super::log::Kind) {
         let logs = self.shared.logs();

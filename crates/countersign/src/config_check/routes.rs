@@ -94,7 +94,7 @@ impl Reading<'_> {
             None => None,
         };
         let signing_key = match (&action, &route.require) {
-            (Some(Action::Forward { rule, .. }), Some(text)) => self.route_profiles(route, rule, text),
+            (Some(Action::Forward { rule, .. } | Action::SelfCheck { rule }), Some(text)) => self.route_profiles(route, rule, text),
             _ => None,
         };
         Some(RouteSpec {
@@ -176,6 +176,17 @@ impl Reading<'_> {
                 self.error(other.span(), "the route refuses every request, so this has no meaning", help);
             }
             return Some(Action::Refuse);
+        }
+        if let Some(answer) = &route.answer {
+            self.one_of(answer, &[("self-check", ())])?;
+            if let Some(upstream) = &route.upstream {
+                self.error(upstream.span(), "the route answers itself, so nothing is forwarded", "keep answer or upstream");
+            }
+            let Some(rule) = rule else {
+                self.error(span, "the route does not say what a request must show", "add require = \"hmac\"");
+                return None;
+            };
+            return Some(Action::SelfCheck { rule: rule? });
         }
         match (rule, upstream) {
             (Some(rule), Some(upstream)) => Some(Action::Forward { rule: rule?, upstream: upstream? }),

@@ -146,7 +146,7 @@ fn body_use(profile: &Profile) -> BodyUse {
 /// Whether there is a body can be told without its bytes.
 fn presence_only(uses: BodyUse, condition: &Option<(Expr, bool)>) -> BodyUse {
     match condition {
-        Some((expr, _)) if matches!(expr.source, super::super::expression::Source::Body) && expr.steps.is_empty() => BodyUse::Sha256,
+        Some((expr, _)) if matches!(expr.source, Source::Body) && expr.steps.is_empty() => BodyUse::Sha256,
         _ => uses,
     }
 }

@@ -118,7 +118,10 @@ impl<'t> Loader<'t> {
             ("base64_of_hex", MacEncoding::Base64OfHex),
         ];
         let encoding = match table.find("encoding") {
+            Some(item) if is_builtin => return Err(BadProfile::new(item.at(), "the built-in says how the MAC is written", "leave encoding out")),
             Some(item) => one_of(item, &encodings)?,
+            // A byte sequence of structured fields (RFC 8941 section 3.3.5).
+            None if is_builtin => MacEncoding::Base64,
             None => MacEncoding::Hex,
         };
         let undelimited = table.find("undelimited").map(Item::yes).transpose()?.unwrap_or(false);

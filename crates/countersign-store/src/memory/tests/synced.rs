@@ -53,6 +53,19 @@ async fn a_crash_of_the_machine_takes_neither_counters_nor_claims_without_a_time
 }
 
 #[tokio::test]
+async fn what_is_answered_is_on_the_disk() {
+    let backend = MemoryBackend::new();
+    let cache = backend.start(NOW);
+    let on_disk = || [UNTIMED, Kind::Counters].map(|kind| cache.raiser.unsynced(kind)) == [0, 0];
+    for n in 0..50 {
+        assert_eq!(answer(&cache, &untimed(n, NOW), NOW).await, Claim::First);
+        assert!(on_disk(), "claim {n}");
+        assert_eq!(answer(&cache, &counted(7, n.into(), NOW), NOW).await, Claim::First);
+        assert!(on_disk(), "counter {n}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_crash_leaves_after_the_last_sync_is_cut_off() {
     for left in [vec![0; 5], vec![0; 4096], vec![0xa5; RECORD * 3 + 7]] {
         let backend = MemoryBackend::new();
