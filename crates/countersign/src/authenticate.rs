@@ -6,10 +6,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use countersign_core::access_token;
 use countersign_core::api_key::{self, ShownApiKey};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::decide::{self, Decision, Evidence, Permit};
+use countersign_core::id::KeyId;
 use countersign_core::now::UnixMillis;
 use countersign_core::presented;
 use countersign_core::request_view::RequestView;
@@ -20,6 +22,7 @@ use countersign_core::verified::{Identity, Verified};
 use tokio::sync::oneshot;
 
 use crate::body::{Buffered, CheckedBody, ReadAhead, RequestBody, Source, read_ahead};
+use crate::explain::{LARGEST_BODY, Sample};
 use crate::snapshot::Snapshot;
 use crate::spool::SpooledBody;
 use crate::worker::Worker;
@@ -38,6 +41,26 @@ pub struct Passed {
     pub compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
 }
 
+/// A request that may not pass.
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The request as its signature was judged, where that is what was refused.
+    pub sample: Option<Arc<Sample>>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, sample: None }
+    }
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Self {
+        Refusal::from(code).into()
+    }
+}
+
 /// Decides about one request.
 ///
 /// # Errors
@@ -49,7 +72,7 @@ pub async fn run(
     rule: &Rule,
     view: &RequestView<'_>,
     body: RequestBody,
-) -> Result<Passed, Refusal> {
+) -> Result<Passed, Refused> {
     let now = worker.now();
 
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
@@ -86,7 +109,7 @@ pub async fn run(
             }
             Ok(Passed { permit, decided_under, body, compared })
         }
-        Decision::Challenge(refusal) | Decision::Deny(refusal) => Err(refusal),
+        Decision::Challenge(refusal) | Decision::Deny(refusal) => Err(refusal.into()),
     }
 }
 
@@ -123,10 +146,10 @@ async fn check_signature(
     view: &RequestView<'_>,
     fields: &Fields<'_>,
     body: RequestBody,
-) -> Result<Signed, Refusal> {
+) -> Result<Signed, Refused> {
     let replay = &worker.shared.replay;
     if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
-        return Err(Refusal::with(Code::UncoveredHeader, name));
+        return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
     fields.check_time(worker.now(), replay.fence())?;
     if find_key(snapshot, route, fields).is_none() && !body.is_end() {
@@ -145,7 +168,14 @@ async fn check_signature(
     // Read again: while the body came in, the key may have been disabled and its secret removed.
     let (snapshot, now) = (worker.snapshot(), worker.now());
     let key = find_key(&snapshot, route, fields);
-    let good = fields.verify(body.seen(), key, now)?;
+    let good = match fields.verify(body.seen(), key, now) {
+        Ok(good) => good,
+        Err(refusal) => {
+            let id = if fields.profile().names_key() { fields.key_id() } else { route.signing_key.as_ref().map(KeyId::as_str) };
+            let sample = Sample::of(view, fields.profile(), id, body.into_sample(), now);
+            return Err(Refused { refusal, sample: Some(Arc::new(sample)) });
+        }
+    };
     let claim = match replay.claim(good.claim(), now).await {
         Ok(claim) => claim,
         Err(unavailable) => {
@@ -187,6 +217,15 @@ enum SignedBody {
 }
 
 impl SignedBody {
+    /// The bytes, if they are at hand and few enough to be kept for an explanation.
+    fn into_sample(self) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Buffered(buffered, _) if buffered.as_ref().len() <= LARGEST_BODY => Some(Bytes::copy_from_slice(buffered.as_ref())),
+            _ => None,
+        }
+    }
+
     /// The body as a signature sees it.
     fn seen(&self) -> Body<'_> {
         match self {

@@ -141,6 +141,8 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
             per_request: config.limits.spool_bytes,
             total: Budget::new(usize::try_from(config.limits.spool_total_bytes).unwrap_or(usize::MAX)),
         },
+        decisions: Arc::clone(&control.decisions),
+        explanations: Arc::clone(&control.explanations),
         uses,
     };
     let threads = listen::start(socket, listener, &shared, entropy.as_ref(), &watched)

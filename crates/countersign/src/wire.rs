@@ -135,6 +135,27 @@ pub struct NewSecret {
     pub secret: Option<SecretIn>,
 }
 
+/// `POST /explain`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToExplain {
+    pub profile: String,
+    pub method: String,
+    /// `https` when absent.
+    pub scheme: Option<String>,
+    pub target: String,
+    /// Names and values, in order; Host among them.
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub body_base64: Option<String>,
+    /// The key, when the scheme names none.
+    pub key_id: Option<String>,
+    /// Unix seconds to judge at; now when absent.
+    pub at: Option<i64>,
+    /// What the caller signed: says where it differs first.
+    pub string_to_sign: Option<String>,
+}
+
 /// `POST /clients/{id}/api-keys`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -47,6 +47,11 @@ impl LiveKey {
         self.diagnose_until.is_some_and(|until| now < until)
     }
 
+    /// Its secrets.
+    pub fn secrets(&self) -> &[LiveSecret] {
+        &self.secrets
+    }
+
     /// Whose it is.
     pub fn principal(&self) -> &Principal {
         &self.principal
