@@ -123,7 +123,9 @@ pub fn apply(headers: &mut HeaderMap, names: &IdentityHeaderNames, permit: &Perm
 fn strip(headers: &mut HeaderMap, names: &IdentityHeaderNames, forward_credentials: bool) {
     let goes = |headers: &HeaderMap, name: &HeaderName| {
         names.ours.contains(name)
-            || (!forward_credentials && names.credentials.contains(name) && (name != AUTHORIZATION || has_credential(headers, &names.schemes)))
+            || (!forward_credentials
+                && names.credentials.contains(name)
+                && (name != AUTHORIZATION || has_credential(headers, &names.schemes)))
     };
     loop {
         // A few at a time, so that nothing is allocated for them.

@@ -50,13 +50,13 @@ pub mod trace;
 mod verify;
 
 pub use body::{BodyDigest, BodyHasher, uncovered_header};
-pub use content_digest::{ContentDigest, content_digest};
+pub use content_digest::{ContentDigest, WANT_CONTENT_DIGEST, content_digest};
 pub use expression::BodyUse;
 pub use fields::Fields;
 pub use profile::Profile;
 pub use request::{Body, Head};
-pub use trace::Trace;
 pub use secret::{BadSecret, LiveKey, LiveSecret};
+pub use trace::Trace;
 pub use verify::MacGood;
 
 #[cfg(test)]

@@ -97,8 +97,9 @@ pub trait Store: Send + Sync + 'static {
     async fn add_secret(&self, key: &KeyId, secret: &KeySecret, first_ends: Option<UnixMillis>, audit: &AuditEvent) -> Result<Changed>;
     /// Removes one secret of a key. The last one stays: `Stale`.
     async fn remove_secret(&self, key: &KeyId, secret: &SecretId, audit: &AuditEvent) -> Result<Changed>;
-    /// Enables or disables a signing key.
+    /// Sets until when refusals of a key's signatures say what was done wrong.
     async fn diagnose_signing_key(&self, id: &KeyId, until: Option<UnixMillis>, audit: &AuditEvent) -> Result<Changed>;
+    /// Enables or disables a signing key.
     async fn enable_signing_key(&self, id: &KeyId, enabled: bool, audit: &AuditEvent) -> Result<Changed>;
     /// Removes a signing key.
     async fn remove_signing_key(&self, id: &KeyId, audit: &AuditEvent) -> Result<Changed>;

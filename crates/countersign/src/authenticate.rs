@@ -283,5 +283,8 @@ async fn read_signed_body(
 }
 
 fn too_large_to_sign(limit: u64) -> Refusal {
-    Refusal::with(Code::BodyTooLarge, format!("this signature scheme signs the body itself, and bodies up to {limit} bytes are read for that"))
+    Refusal::with(
+        Code::BodyTooLarge,
+        format!("this signature scheme signs the body itself, and bodies up to {limit} bytes are read for that"),
+    )
 }

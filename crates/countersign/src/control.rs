@@ -63,7 +63,18 @@ impl Control {
         let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
         publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
         let hashing = HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue);
-        let control = Arc::new(Self { store, clock, entropy, master, publisher, hashing, live, tokens, decisions: Arc::default(), explanations: Arc::default() });
+        let control = Arc::new(Self {
+            store,
+            clock,
+            entropy,
+            master,
+            publisher,
+            hashing,
+            live,
+            tokens,
+            decisions: Arc::default(),
+            explanations: Arc::default(),
+        });
         token_keys::ensure(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
         Ok(control)
     }

@@ -89,7 +89,7 @@ impl Bench {
         let live = Arc::new(arc_swap::ArcSwap::from_pointee(Snapshot {
             revision: Revision::default(),
             routes: Arc::new(RouteTable::build(Vec::new()).unwrap()),
-            profiles: Arc::new([Profile::native()]),
+            profiles: Arc::new([Profile::native().unwrap()]),
             identity_headers: Arc::default(),
             lists: Arc::default(),
             keys: Arc::default(),
@@ -99,7 +99,18 @@ impl Bench {
         let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
         let hashing = HashingPool::new(hashing.try_into().unwrap(), 0);
         let entropy: Arc<dyn crate::ambient::Entropy> = dice.clone();
-        let control = Arc::new(Control { store, clock: clock.clone(), entropy, master, publisher, hashing, live, tokens });
+        let control = Arc::new(Control {
+            store,
+            clock: clock.clone(),
+            entropy,
+            master,
+            publisher,
+            hashing,
+            live,
+            tokens,
+            decisions: Arc::default(),
+            explanations: Arc::default(),
+        });
         control.publish(Parts::ALL).await.unwrap();
         token_keys::ensure(&control).await.unwrap();
         Self {

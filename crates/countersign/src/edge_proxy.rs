@@ -11,7 +11,7 @@ use countersign_core::decide::Permit;
 use countersign_core::id::RequestId;
 use countersign_core::request_view::{Relax, RequestView, Scheme};
 use countersign_core::routes::{Action, Chosen, Route};
-use countersign_core::rule::Kind;
+use countersign_core::rule::{Kind, Rule};
 use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
@@ -27,9 +27,9 @@ use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
 use crate::snapshot::Snapshot;
 use crate::tunnel;
-use crate::{decision_log, explain, self_check};
 use crate::upstream::{Progress, Upstream};
 use crate::worker::Worker;
+use crate::{decision_log, explain, self_check};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -93,6 +93,10 @@ async fn answer(
     let body = RequestBody::new(body, route.body_limit.unwrap_or(most).min(most))?;
     let passed = match authenticate::run(worker, &snapshot, route, rule, &view, body).await {
         Ok(passed) => passed,
+        Err(refused) if refused.refusal.code.status() == 401 => {
+            manners.accept_signature = accept_signature(&snapshot, rule);
+            return Err(say_why(worker, &snapshot, route, &view, refused, id, manners).await);
+        }
         Err(refused) => return Err(say_why(worker, &snapshot, route, &view, refused, id, manners).await),
     };
     let Some(upstream) = upstream else { return self_check::answer(worker, &snapshot, rule, &view, passed, id) };
@@ -105,6 +109,13 @@ async fn answer(
     let progress = Progress::begin();
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
+}
+
+/// What a client that signs by RFC 9421 is told to sign.
+fn accept_signature(snapshot: &Snapshot, rule: &Rule) -> Option<HeaderValue> {
+    let named = |name| snapshot.profiles.iter().find(|profile| profile.name() == name);
+    let asked = rule.profiles().iter().find_map(|profile| named(&profile.name)?.accept_signature())?;
+    HeaderValue::from_str(&asked).ok()
 }
 
 /// Keeps the refusal of a signature for whoever asks why, and says why at once where that was asked for: on a self-check, and

@@ -11,8 +11,8 @@ use countersign_core::id::ProfileName;
 use countersign_core::now::UnixMillis;
 use countersign_core::request_view::{RequestView, Scheme};
 use countersign_core::signature::{Body, Head, LiveKey, Profile, Trace};
-use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
 use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
 use serde_json::{Map, Value, json};
 
 use crate::snapshot::Snapshot;
@@ -121,7 +121,8 @@ impl Sample {
 
 /// What a trace says, for programs.
 pub fn trace_members(trace: &Trace, profile: &Profile) -> Map<String, Value> {
-    let by_name = |list: &[(String, Vec<u8>)]| -> Map<String, Value> { list.iter().map(|(name, bytes)| (name.clone(), text(bytes))).collect() };
+    let by_name =
+        |list: &[(String, Vec<u8>)]| -> Map<String, Value> { list.iter().map(|(name, bytes)| (name.clone(), text(bytes))).collect() };
     let seconds = |at: Option<UnixMillis>| at.map(UnixMillis::seconds);
     let mut members = Map::new();
     members.insert("fields".into(), by_name(&trace.fields).into());
@@ -153,7 +154,8 @@ impl Allowance {
     /// Takes one of this second's, if one is left.
     pub fn take(&self, now: UnixMillis) -> bool {
         let second = u64::try_from(now.seconds()).unwrap_or_default() << 8;
-        let next = |held: u64| if held >> 8 << 8 == second { Some(held + 1).filter(|next| next & 0xff <= EACH_SECOND) } else { Some(second + 1) };
+        let next =
+            |held: u64| if held >> 8 << 8 == second { Some(held + 1).filter(|next| next & 0xff <= EACH_SECOND) } else { Some(second + 1) };
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 }
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn an_allowance_is_for_one_second() {
         let allowance = Allowance::default();
-        let at = |millis| UnixMillis::from_millis(1_764_000_000_000 + millis);
+        let at = |millis: i64| UnixMillis::from_millis(1_764_000_000_000 + millis);
         assert_eq!((0..30).filter(|n| allowance.take(at(*n))).count(), 20);
         assert!(!allowance.take(at(999)));
         assert!(allowance.take(at(1000)));

@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["retry-after"], "2");
-        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(
             body,
             serde_json::json!({
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn field_errors_point_at_their_fields() {
         let response = render_fields(&Code::InvalidBody.into(), &request(), &[FieldError::of("a/b~c", "is odd"), FieldError::of("", "no")]);
-        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(body["errors"], serde_json::json!([{"pointer": "#/a~1b~0c", "detail": "is odd"}, {"pointer": "#", "detail": "no"}]));
     }
 

@@ -4,12 +4,16 @@ use bytes::Bytes;
 use countersign_core::challenge::Challenges;
 use countersign_core::code::{Code, Refusal};
 use countersign_core::id::RequestId;
+use countersign_core::signature;
 use http::header::{ALLOW, CONNECTION, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response};
 
 use crate::body::AnswerBody;
 use crate::problem;
 
+const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+/// RFC 9530 section 4.
+const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a refusal needs besides itself to be said properly.
@@ -19,6 +23,8 @@ pub struct Manners {
     pub challenges: Challenges,
     /// The methods that are allowed, for a 405.
     pub allow: Option<String>,
+    /// What signatures must cover (RFC 9421 section 5.1), for a 401 where a rule asks for them.
+    pub accept_signature: Option<HeaderValue>,
     /// What else is said about a signature that was refused.
     pub explained: Option<serde_json::Map<String, serde_json::Value>>,
 }
@@ -39,6 +45,14 @@ pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId) -> Response
     }
     if let Some(allow) = manners.allow.as_deref().and_then(|methods| HeaderValue::from_str(methods).ok()) {
         headers.insert(ALLOW, allow);
+    }
+    if let Some(accept) = manners.accept_signature.as_ref().filter(|_| refusal.code.status() == 401) {
+        headers.insert(ACCEPT_SIGNATURE, accept.clone());
+        headers.insert(WANT_CONTENT_DIGEST, HeaderValue::from_static(signature::WANT_CONTENT_DIGEST));
+    }
+    if matches!(refusal.code, Code::BodyDigestRequired | Code::BadContentDigest) {
+        // What can be compared while a body streams.
+        headers.insert(WANT_CONTENT_DIGEST, HeaderValue::from_static("sha-256=10"));
     }
     if closes(refusal.code) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

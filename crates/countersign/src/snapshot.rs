@@ -109,10 +109,13 @@ impl LiveKeys {
                 match made {
                     Ok(live) => secrets.push(live),
                     // The profile has changed since the secret was taken: it signs nothing, and the rest goes on.
-                    Err(bad) => tracing::warn!(key = %key.id, secret = %secret.id, error = %bad, "a secret cannot be used with its profile"),
+                    Err(bad) => {
+                        tracing::warn!(key = %key.id, secret = %secret.id, error = %bad, "a secret cannot be used with its profile");
+                    }
                 }
             }
-            let live_key = LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets).diagnosed(key.diagnose_until);
+            let live_key =
+                LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets).diagnosed(key.diagnose_until);
             live.signing.insert(key.id, live_key);
         }
         for key in directory.api_keys.into_iter().filter(|key| key.enabled) {

@@ -174,11 +174,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             // HTTP/2 has an authority in its place.
             values.push(Bytes::Lent(head.host.as_bytes()));
         }
-        let reached = if is_host {
-            Some(Parts::HOST)
-        } else {
-            self.context.profile.slots.of_header(name).map(Parts::slot)
-        };
+        let reached = if is_host { Some(Parts::HOST) } else { self.context.profile.slots.of_header(name).map(Parts::slot) };
         if let Some(parts) = reached.filter(|_| !values.is_empty()) {
             let from = Provenance::of(parts);
             self.from = self.from.and(if self.drops(values.len()) { from.cut() } else { from });
@@ -258,7 +254,11 @@ impl<'v> Gathered<'_, '_, 'v> {
         };
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
         let items = parameters::split_query(encoded).ok_or_else(too_many_parameters)?;
-        let items = items.map(|(name, value)| Item { name: decode(name), value: decode(value.unwrap_or_default()), pair: pair(encoded, name, value) });
+        let items = items.map(|(name, value)| Item {
+            name: decode(name),
+            value: decode(value.unwrap_or_default()),
+            pair: pair(encoded, name, value),
+        });
         Ok(items.collect())
     }
 
@@ -413,4 +413,3 @@ fn pair<'v>(encoded: &'v [u8], name: &'v [u8], value: Option<&'v [u8]>) -> &'v [
     let length = name.len() + value.map_or(0, |value| value.len() + 1);
     encoded.get(start..start + length).unwrap_or_default()
 }
-

@@ -11,13 +11,13 @@ use super::collect;
 use super::coverage::{Parts, Provenance, Slot};
 use super::expression::{Expr, HeaderNames, Kind, Piece, Source, Step};
 use super::filter::Filter;
+use super::json_pointer;
 use super::parameters;
 use super::params;
 use super::profile::{MacAlgorithm, Profile};
 use super::request::{Body, Head, Port};
 use super::secret::Attribute;
 use super::slots::SlotSource;
-use super::json_pointer;
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 
@@ -232,15 +232,15 @@ impl<'v> Context<'_, 'v> {
                 Some(collection) => collect::collect(self, collection).map(Some),
                 None => Ok(None),
             },
-            Source::Now => Ok(self.signing.map(|signing| {
-                Value::one(Bytes::Long(signing.now.millis().to_string().into_bytes()), Provenance::NONE)
-            })),
+            Source::Now => {
+                Ok(self.signing.map(|signing| Value::one(Bytes::Long(signing.now.millis().to_string().into_bytes()), Provenance::NONE)))
+            }
             Source::Fresh => Ok(self.signing.map(|signing| Value::one(Bytes::Lent(signing.fresh), Provenance::NONE))),
             Source::KeyId => Ok(self.signing.map(|signing| Value::one(Bytes::Lent(signing.key_id.as_bytes()), Provenance::NONE))),
             Source::Mac => Ok(self.signing.map(|signing| Value::one(Bytes::Lent(signing.mac.as_bytes()), Provenance::NONE))),
-            Source::Signed(index) => Ok(self.signing.and_then(|signing| {
-                Some(Value::one(Bytes::Lent(signing.named.get(*index)?), Provenance::NONE))
-            })),
+            Source::Signed(index) => {
+                Ok(self.signing.and_then(|signing| Some(Value::one(Bytes::Lent(signing.named.get(*index)?), Provenance::NONE))))
+            }
             Source::ItemName => Ok(self.item.map(|item| Value::one(Bytes::from_slice(item.name), Provenance::NONE))),
             Source::ItemValue => Ok(self.item.map(|item| Value::one(Bytes::from_slice(item.value), Provenance::NONE))),
             Source::ItemPair => Ok(self.item.map(|item| Value::one(Bytes::from_slice(item.pair), Provenance::NONE))),
@@ -453,4 +453,3 @@ pub(super) fn too_many_parameters() -> Refusal {
 pub(super) fn too_many() -> Refusal {
     Refusal::with(Code::SignatureMalformed, format!("a list of the signature has more than {MOST_VALUES} values"))
 }
-

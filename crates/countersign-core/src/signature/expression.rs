@@ -166,14 +166,8 @@ pub(super) enum Piece {
 
 /// What is known of the text that a template gives.
 pub(super) fn info_of(template: &[Piece]) -> Info {
-    let mut info = Info {
-        kind: Kind::One,
-        alphabet: Alphabet::NONE,
-        length: Some(0),
-        reads: Parts::NONE,
-        body: BodyUse::None,
-        begins: None,
-    };
+    let mut info =
+        Info { kind: Kind::One, alphabet: Alphabet::NONE, length: Some(0), reads: Parts::NONE, body: BodyUse::None, begins: None };
     for piece in template {
         match piece {
             Piece::Text(text) => {

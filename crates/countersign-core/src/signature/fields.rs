@@ -6,8 +6,8 @@ use super::evaluate::{Context, Data, Value};
 use super::expression::BodyUse;
 use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
 use super::request::{Body, Head};
-use super::times::{self, Times};
 use super::rfc9421;
+use super::times::{self, Times};
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 

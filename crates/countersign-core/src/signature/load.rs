@@ -15,9 +15,9 @@ use toml::de::DeTable;
 use super::built_in::built_in;
 use super::coverage::{Parts, Slot};
 use super::expression::{BadExpression, Expr, Info, Kind, Piece, Place, Scope, Step, Template, info_of};
-use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
 use super::message_signatures;
 use super::pick::Pattern;
+use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
 use super::secret::LiveSecret;
 use super::shape::Shape;
 use super::slots::{SlotSource, Slots};
@@ -69,9 +69,8 @@ impl Profile {
         if text.len() > MOST_BYTES {
             return Err(BadProfile::new(0..0, format!("the file has more than {MOST_BYTES} bytes"), "a profile is a page of text"));
         }
-        let parsed = DeTable::parse(text).map_err(|error| {
-            BadProfile::new(error.span().unwrap_or_default(), error.message().to_owned(), "the file must be TOML")
-        })?;
+        let parsed = DeTable::parse(text)
+            .map_err(|error| BadProfile::new(error.span().unwrap_or_default(), error.message().to_owned(), "the file must be TOML"))?;
         let mut loader = Loader {
             text,
             constants: BTreeMap::new(),
@@ -212,8 +211,9 @@ impl<'t> Loader<'t> {
                 let text = table.get("text")?.text()?;
                 let condition = self.condition(&mut table, place)?;
                 table.finish()?;
-                let (condition, holds) =
-                    condition.ok_or_else(|| BadProfile::new(part.at(), "this part has no condition", "add when or unless, or write the text alone"))?;
+                let (condition, holds) = condition.ok_or_else(|| {
+                    BadProfile::new(part.at(), "this part has no condition", "add when or unless, or write the text alone")
+                })?;
                 pieces.push(Piece::When { condition, holds, then: self.template_text(text, place)? });
                 continue;
             };
@@ -268,7 +268,11 @@ impl<'t> Loader<'t> {
         let mut uncovered = Parts::NONE;
         for text in item.map(Item::texts).transpose()?.unwrap_or_default() {
             let part = Parts::named(text.text).ok_or_else(|| {
-                BadProfile::new(text.at(), format!("{:?} is no part of a request", text.text), "the parts are method, path, query, host, body, time")
+                BadProfile::new(
+                    text.at(),
+                    format!("{:?} is no part of a request", text.text),
+                    "the parts are method, path, query, host, body, time",
+                )
             })?;
             uncovered = uncovered.and(part);
         }
@@ -285,7 +289,11 @@ impl<'t> Loader<'t> {
             detect.push(expr);
         }
         if detect.is_empty() {
-            return Err(BadProfile::new(item.at(), "detect is empty", "name what requests of this scheme show, such as header:x-signature"));
+            return Err(BadProfile::new(
+                item.at(),
+                "detect is empty",
+                "name what requests of this scheme show, such as header:x-signature",
+            ));
         }
         Ok(detect)
     }
@@ -351,7 +359,8 @@ impl<'t> Loader<'t> {
         mut info: Info,
     ) -> Result<(), BadProfile> {
         let slot = self.slots.intern(SlotSource::Field(fields.len()));
-        let slot = slot.ok_or_else(|| BadProfile::new(at, format!("more than {} headers, parameters and fields", Slot::MOST), "name fewer"))?;
+        let slot =
+            slot.ok_or_else(|| BadProfile::new(at, format!("more than {} headers, parameters and fields", Slot::MOST), "name fewer"))?;
         let reads = info.reads;
         info.reads = reads.and(Parts::slot(slot));
         self.fields.push((name.to_owned(), info));
@@ -369,7 +378,8 @@ impl<'t> Loader<'t> {
 
     fn shape(&self, item: Item<'t>) -> Result<Shape, BadProfile> {
         let text = item.text()?;
-        Shape::parse(text.text).map_err(|message| BadProfile::new(text.at(), message.to_string(), "write characters and classes, such as [0-9a-f]{32}"))
+        Shape::parse(text.text)
+            .map_err(|message| BadProfile::new(text.at(), message.to_string(), "write characters and classes, such as [0-9a-f]{32}"))
     }
 
     fn read_lets(&mut self, item: Option<Item<'t>>) -> Result<(Vec<Box<str>>, Vec<Template>), BadProfile> {
@@ -411,7 +421,10 @@ impl<'t> Loader<'t> {
             let to = match (table.find("header"), table.find("query"), table.find("let")) {
                 (Some(header), None, None) => {
                     let text = header.text()?;
-                    let name = text.text.parse().map_err(|_| BadProfile::new(text.at(), "this is not a header name", "write a name such as X-Signature"))?;
+                    let name = text
+                        .text
+                        .parse()
+                        .map_err(|_| BadProfile::new(text.at(), "this is not a header name", "write a name such as X-Signature"))?;
                     SignTo::Header(name, text.text.into())
                 }
                 (None, Some(query), None) => SignTo::Query(query.text()?.text.into()),
@@ -419,7 +432,13 @@ impl<'t> Loader<'t> {
                     named = Some(name.text()?.text);
                     SignTo::Let
                 }
-                _ => return Err(BadProfile::new(table.at(), "a step of signing adds one header or one parameter", "write header = \"...\", query = \"...\" or let = \"...\"")),
+                _ => {
+                    return Err(BadProfile::new(
+                        table.at(),
+                        "a step of signing adds one header or one parameter",
+                        "write header = \"...\", query = \"...\" or let = \"...\"",
+                    ));
+                }
             };
             let value = table.get("value")?;
             let value = self.template(value, Place::Sign)?;

@@ -1,15 +1,15 @@
 //! What a profile says about HTTP Message Signatures (RFC 9421): which signature of a request counts, what it must cover, and
 //! what is signed.
 
+use super::bytes::Bytes;
+use super::content_digest::content_digest;
 use super::coverage::{Parts, Provenance};
+use super::encoding::{self, BASE64};
 use super::evaluate::{Context, Signing};
 use super::profile::FieldSource;
 use super::request::Body;
 use super::rfc9421::{self, Covered, Found, Reached};
 use super::verify::Message;
-use super::bytes::Bytes;
-use super::content_digest;
-use super::encoding::{self, BASE64};
 use crate::code::{Code, Refusal};
 use crate::secret::push_hex;
 
@@ -39,8 +39,7 @@ pub(super) enum Param {
 }
 
 impl Param {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Signature, Self::KeyId, Self::Created, Self::Expires, Self::Nonce, Self::Tag, Self::Alg];
+    pub(super) const ALL: [Self; 7] = [Self::Signature, Self::KeyId, Self::Created, Self::Expires, Self::Nonce, Self::Tag, Self::Alg];
 
     /// The name of the field.
     pub(super) const fn name(self) -> &'static str {
@@ -71,6 +70,9 @@ impl Param {
     }
 }
 
+/// What the coverage rule asks for anyway.
+const BY_RULE: [&str; 5] = ["\"@method\"", "\"@authority\"", "\"@path\"", "\"@query\"", "\"content-digest\""];
+
 /// Whether a component is asked for in a request like this one.
 fn applies(component: &str, has_query: bool, has_body: bool) -> bool {
     match component {
@@ -93,10 +95,19 @@ impl Rule {
         Ok(found)
     }
 
-    /// The components that a signature of this request must cover.
-    pub(super) fn wanted(&self, has_query: bool, has_body: bool) -> impl Iterator<Item = &str> {
+    /// The value of `Accept-Signature` (RFC 9421 section 5.1): what a signature must cover and say.
+    pub(super) fn accept_signature(&self) -> Option<String> {
+        let names: Vec<&str> = self.components.iter().flat_map(Covered::components).collect();
+        let covered = Covered::parse(&names).ok()?;
+        let asked = rfc9421::Asked { created: true, tag: self.tag.as_deref(), ..rfc9421::Asked::default() };
+        rfc9421::accept_signature(self.label.as_deref().unwrap_or("sig1"), &covered, &asked).ok()
+    }
+
+    /// The components that a signature must cover by name. Those of the coverage rule can be covered in other ways as well: the
+    /// path by `@target-uri`, for instance.
+    fn wanted(&self) -> impl Iterator<Item = &str> {
         let all = self.components.iter().flat_map(Covered::components);
-        all.filter(move |component| applies(component, has_query, has_body))
+        all.filter(|component| !BY_RULE.contains(component))
     }
 
     /// `Signature-Input` and `Signature` of a request. While its MAC is not known, it is a placeholder.
@@ -125,9 +136,8 @@ impl Rule {
 /// The signature base, and what it reaches.
 pub(super) fn message(context: &Context<'_, '_>, found: &Found<'_>) -> Result<Message, Refusal> {
     let (profile, head) = (context.profile, &context.head);
-    let (has_query, has_body) = (head.query().is_some(), context.body.is_there());
     if let Some(rule) = &profile.builtin
-        && let Some(lacks) = rule.wanted(has_query, has_body).find(|wanted| !found.components().any(|component| component == *wanted))
+        && let Some(lacks) = rule.wanted().find(|wanted| !found.components().any(|component| component == *wanted))
     {
         return Err(Refusal::with(Code::SignatureCoverage, format!("the signature must cover {lacks}")));
     }
@@ -150,7 +160,7 @@ pub(super) fn message(context: &Context<'_, '_>, found: &Found<'_>) -> Result<Me
         from = from.and(Provenance::of(parts));
     })?;
     // A digest that is signed pins the body, also the one that is not there.
-    if let Some(digest) = content_digest::content_digest(head.headers)? {
+    if let Some(digest) = content_digest(head.headers)? {
         match context.body {
             Body::Empty => digest.check(b"")?,
             Body::Bytes(bytes, _) => digest.check(bytes)?,

@@ -9,11 +9,11 @@ use super::collect::Collection;
 use super::coverage::{Parts, Slot};
 use super::expression::{BodyUse, Expr, Info, Source, Template};
 use super::hash::Hash;
+use super::message_signatures;
 use super::secret::LiveSecret;
 use super::shape::Shape;
 use super::slots::{SlotSource, Slots};
 use super::time_format::TimeFormat;
-use super::message_signatures;
 use crate::code::{Code, Refusal};
 use crate::id::ProfileName;
 use crate::now::UnixMillis;
@@ -101,7 +101,7 @@ pub(super) struct MacRule {
     /// What counts when the request says nothing.
     pub(super) algorithm: Option<MacAlgorithm>,
     /// What the request may say, from a closed table.
-    pub(super) chosen: Option<(Expr, Vec<(Box<str>, MacAlgorithm)>)>,
+    pub(super) chosen: Option<(Expr, Vec<NamedAlgorithm>)>,
     pub(super) encoding: MacEncoding,
     /// The string to sign, and what may be signed instead.
     pub(super) messages: Vec<Template>,
@@ -109,6 +109,9 @@ pub(super) struct MacRule {
     pub(super) reads_secret: bool,
     pub(super) undelimited: bool,
 }
+
+/// What a request calls an algorithm.
+pub(super) type NamedAlgorithm = (Box<str>, MacAlgorithm);
 
 /// How the MAC is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,6 +281,11 @@ impl Profile {
     /// Whether requests name their key. If not, the route does.
     pub const fn names_key(&self) -> bool {
         self.key_id.is_some()
+    }
+
+    /// What to send as `Accept-Signature` (RFC 9421 section 5.1), for the scheme that has it.
+    pub fn accept_signature(&self) -> Option<String> {
+        self.builtin.as_ref()?.accept_signature()
     }
 
     /// Whether requests can be signed with it.

@@ -25,9 +25,9 @@ use std::fmt;
 use http::HeaderMap;
 
 pub use base::{Reached, signature_base};
-pub use component::{BadComponent, Covered};
+pub use component::Covered;
 pub use find::{choose, find};
-pub use write::{Asked, CannotWrite, Params, accept_signature, signature, to_sign};
+pub use write::{Asked, Params, accept_signature, signature, to_sign};
 
 use crate::code::{Code, Refusal};
 use crate::request_view::Scheme;

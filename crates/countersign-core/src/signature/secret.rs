@@ -163,13 +163,7 @@ impl LiveSecret {
 
     fn write_static(&self, profile: &Profile, template: &Template, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let headers = http::HeaderMap::new();
-        let head = super::request::Head {
-            method: "",
-            scheme: crate::request_view::Scheme::Http,
-            host: "",
-            target: "",
-            headers: &headers,
-        };
+        let head = super::request::Head { method: "", scheme: crate::request_view::Scheme::Http, host: "", target: "", headers: &headers };
         let context = Context {
             profile,
             head,

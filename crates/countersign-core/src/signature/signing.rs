@@ -3,11 +3,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::evaluate::{Context, Credential, Signing};
+use super::bytes::Bytes;
 use super::coverage::Provenance;
+use super::evaluate::{Context, Credential, Signing};
 use super::fields::Fields;
 use super::percent::Percent;
-use super::bytes::Bytes;
 use super::profile::{MacAlgorithm, Profile, SignTo};
 use super::request::{Body, Head};
 use super::secret::{BadSecret, LiveSecret};
@@ -96,7 +96,7 @@ impl Profile {
         let algorithm = self.rule.algorithm.or_else(|| self.rule.chosen.iter().flat_map(|(_, table)| table).map(|(_, a)| *a).next());
         let algorithm = algorithm.unwrap_or(MacAlgorithm::HmacSha256);
         let host = canonical_host(request.host, request.scheme);
-        let placeholder = self.rule.encoding.encode(&[0; 64].get(..algorithm.length()).unwrap_or_default().to_vec());
+        let placeholder = self.rule.encoding.encode([0; 64].get(..algorithm.length()).unwrap_or_default());
         let signing = Signing { now, fresh, key_id, mac: &placeholder, named: &[] };
         let draft = self.draft(request, &host, secret.credential(), signing)?;
         let (tag, string_to_sign) = self.mac(&draft, request, &host, &secret)?;

@@ -69,17 +69,22 @@ impl Fields<'_> {
 
     /// The fields as text. Those that are maps are shown by their members.
     fn shown(&self) -> Vec<(String, Vec<u8>)> {
+        let label = self.signature.iter().map(|found| ("label".to_owned(), found.label().as_bytes().to_vec()));
         let all = self.profile.fields.iter().zip(&self.values);
         let there = all.filter_map(|(field, value)| Some((field, value.as_ref()?)));
-        there
-            .flat_map(|(field, value)| match &value.data {
-                Data::One(bytes) => vec![(field.name.to_string(), bytes.as_slice().to_vec())],
-                Data::Many(list) => list.iter().map(|bytes| (format!("{}[]", field.name), bytes.as_slice().to_vec())).collect(),
-                Data::Map(members) => members
-                    .iter()
-                    .map(|(name, value)| (format!("{}.{}", field.name, String::from_utf8_lossy(name.as_slice())), value.as_slice().to_vec()))
-                    .collect(),
-            })
+        label
+            .chain(there.flat_map(|(field, value)| {
+                match &value.data {
+                    Data::One(bytes) => vec![(field.name.to_string(), bytes.as_slice().to_vec())],
+                    Data::Many(list) => list.iter().map(|bytes| (format!("{}[]", field.name), bytes.as_slice().to_vec())).collect(),
+                    Data::Map(members) => members
+                        .iter()
+                        .map(|(name, value)| {
+                            (format!("{}.{}", field.name, String::from_utf8_lossy(name.as_slice())), value.as_slice().to_vec())
+                        })
+                        .collect(),
+                }
+            }))
             .collect()
     }
 

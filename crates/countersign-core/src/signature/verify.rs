@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
 
-use super::coverage::{Coverage, Parts, Provenance, Slot};
 use super::bytes::Bytes;
+use super::coverage::{Coverage, Parts, Provenance, Slot};
 use super::encoding::{self, BASE64, BASE64_URL};
 use super::evaluate::{Context, Credential, Data, Value};
 use super::expression::{BodyUse, Expr};
 use super::fields::Fields;
+use super::message_signatures;
 use super::profile::{MacAlgorithm, MacEncoding, Profile, Require, Requirement};
 use super::request::Body;
-use super::message_signatures;
 use super::secret::{LiveKey, LiveSecret};
 use super::slots::SlotSource;
 use super::times::Times;
@@ -37,7 +37,6 @@ const MOST_CANDIDATES: usize = 16;
 /// A signature whose MAC verifies and that reaches what it must.
 pub(super) struct Matched<'k> {
     pub(super) secret: &'k LiveSecret,
-    pub(super) coverage: Coverage,
     claim: NewClaim,
 }
 
@@ -127,7 +126,7 @@ impl<'v> Fields<'v> {
         let once = self.once(&context)?;
         self.hold_to_coverage(&context, coverage, once.from)?;
         let claim = self.claim(secret, hash, &once, now);
-        Ok(Matched { secret, coverage, claim })
+        Ok(Matched { secret, claim })
     }
 
     /// What a slot is a part of: signed with it, it is signed too.
@@ -342,9 +341,7 @@ impl Profile {
                 (Some(a), Some(b)) => same_bytes(&a, &b),
                 _ => false,
             },
-            Requirement::OneOf(expr, known) => {
-                context.read_any(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value))
-            }
+            Requirement::OneOf(expr, known) => context.read_any(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value)),
             Requirement::Includes(list, groups) => {
                 let listed = context.read_list(list)?;
                 let has = |name: &str| listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_bytes()));
@@ -363,7 +360,7 @@ fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, cov
     let parent = |slot| fields.parent(slot);
     match &require.what {
         Requirement::Equal(a, b) => {
-            let (Some(a), Some(b)) = (context.from_of(a)?, context.from_of(b)?) else { return Ok(()) };
+            let (Some(a), Some(b)) = (context.provenance_of(a)?, context.provenance_of(b)?) else { return Ok(()) };
             if coverage.lacks(a.direct, &parent).is_empty() {
                 coverage.add(b);
             }
@@ -372,7 +369,7 @@ fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, cov
             }
         }
         Requirement::OneOf(expr, known) if known.len() == 1 => {
-            if let Some(from) = context.from_of(expr)? {
+            if let Some(from) = context.provenance_of(expr)? {
                 coverage.add(from);
             }
         }
@@ -408,7 +405,7 @@ impl Context<'_, '_> {
         })
     }
 
-    fn from_of(&self, expr: &Expr) -> Result<Option<Provenance>, Refusal> {
+    fn provenance_of(&self, expr: &Expr) -> Result<Option<Provenance>, Refusal> {
         let context: Context<'_, '_> = *self;
         Ok(context.read(expr)?.map(|value: Value<'_>| value.from))
     }

@@ -61,7 +61,9 @@ pub async fn explain_given(call: Call) -> Result<Answer, Failure> {
     let body = match (given.body, given.body_base64) {
         (Some(_), Some(_)) => return Err(Failure::field("body", "give body or body_base64")),
         (Some(text), None) => Bytes::from(text),
-        (None, Some(encoded)) => STANDARD.decode(encoded).map(Bytes::from).map_err(|_| Failure::field("body_base64", "this is not base64"))?,
+        (None, Some(encoded)) => {
+            STANDARD.decode(encoded).map(Bytes::from).map_err(|_| Failure::field("body_base64", "this is not base64"))?
+        }
         (None, None) => Bytes::new(),
     };
     let Some(profile) = profile else { return Err(errors.into_failure()) };

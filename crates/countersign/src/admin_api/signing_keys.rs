@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use countersign_core::code::{Code, Refusal};
-use countersign_core::directory::{KeySecret, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_core::code::{Code, Refusal};
+use countersign_core::directory::{KeySecret, SigningKey};
 use countersign_core::id::{KeyId, ProfileName, SecretId};
 use countersign_core::secret::{MadeSecret, SecretText, push_hex};
 use countersign_core::signature::LiveSecret;
@@ -57,7 +57,15 @@ pub async fn add(call: Call) -> Result<Answer, Failure> {
     };
     let (Some(profile), Some(id)) = (profile, id) else { return Err(errors.into_failure()) };
     let (secret, text) = secret_for(&call, &profile, given.secret)?;
-    let key = SigningKey { id, client: client.id.clone(), profile, enabled: true, created: call.now, diagnose_until: None, secrets: vec![secret] };
+    let key = SigningKey {
+        id,
+        client: client.id.clone(),
+        profile,
+        enabled: true,
+        created: call.now,
+        diagnose_until: None,
+        secrets: vec![secret],
+    };
     let detail = json!({"client": client.name.as_str(), "profile": key.profile.as_str()});
     let outcome = call.control.store.add_signing_key(&key, &call.audit("signing_key.added", &key.id, detail)).await?;
     call.added(outcome, Parts::DIRECTORY).await?;

@@ -72,7 +72,10 @@ fn holes(config: &Config) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\nNot covered by signatures, and so bound to one method and path:\n\n{}", show::grid(&["PROFILE", "NOT COVERED", ""].map(str::to_owned), &rows))
+    format!(
+        "\nNot covered by signatures, and so bound to one method and path:\n\n{}",
+        show::grid(&["PROFILE", "NOT COVERED", ""].map(str::to_owned), &rows)
+    )
 }
 
 /// Each path of each route, in the order in which they are tried.

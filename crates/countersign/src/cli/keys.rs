@@ -144,7 +144,7 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
             }))
         }
         KeyCommand::Add { client, id, profile, secret_file, ask, .. } => {
-            let secret = secret_file.as_deref().map(self::secret_file::read).transpose()?;
+            let secret = secret_file.as_deref().map(secret_file::read).transpose()?;
             let body = json!({"id": id, "profile": profile, "secret": secret.as_ref().map(|secret| secret.as_str())});
             let key = ask.gateway()?.add(&format!("/clients/{}/signing-keys", segment(&client)), &body)?;
             Ok(ask.said(&key, |key| with_secret(key, &format!("Made a signing key for {client}."))))
@@ -161,7 +161,7 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
             if key.starts_with("ak_") {
                 return Err(Failure::Usage("an API key has one secret: add another key, move over, and remove this one".into()));
             }
-            let secret = secret_file.as_deref().map(self::secret_file::read).transpose()?;
+            let secret = secret_file.as_deref().map(secret_file::read).transpose()?;
             let body = json!({"overlap_seconds": overlap_seconds, "secret": secret.as_ref().map(|secret| secret.as_str())});
             let rolled = ask.gateway()?.add(&format!("{}/secrets", path(&key)), &body)?;
             Ok(ask.said(&rolled, |key| {

@@ -32,7 +32,11 @@ impl Reading<'_> {
                     let path = self.directory.join(file.get_ref());
                     match read_profile(&path) {
                         Ok(text) => self.load_profile(file.span(), &path.display().to_string(), &text, set),
-                        Err(error) => self.error(file.span(), format!("the profile cannot be read: {error}"), "name a file that is there and readable"),
+                        Err(error) => self.error(
+                            file.span(),
+                            format!("the profile cannot be read: {error}"),
+                            "name a file that is there and readable",
+                        ),
                     }
                 }
                 _ => self.error(table.span(), "a profile is built in or a file", "write name = \"edgegrid\" or file = \"acme.toml\""),
@@ -105,7 +109,8 @@ impl Reading<'_> {
             };
             if !holes.is_empty() && !is_bound(route) {
                 let message = format!("signatures of {} do not cover: {holes}", named.name);
-                let help = "use it on a route with one method and a path without wildcards, so that a signature cannot be carried elsewhere";
+                let help =
+                    "use it on a route with one method and a path without wildcards, so that a signature cannot be carried elsewhere";
                 self.error(span.clone(), message, help);
             }
             needs_key |= !names_key;

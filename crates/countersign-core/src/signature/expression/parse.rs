@@ -9,8 +9,8 @@ use http::HeaderName;
 use super::super::alphabet::Alphabet;
 use super::super::coverage::{Parts, Slot};
 use super::super::filter::Filter;
-use super::super::json_pointer;
 use super::super::hash::Hash;
+use super::super::json_pointer;
 use super::super::percent::Percent;
 use super::super::pick::Pattern;
 use super::super::slots::{SlotSource, Slots};
@@ -182,9 +182,7 @@ impl Scope<'_> {
             }
             "secret" => Err(bad(segment.at.clone(), "the secret can be read in [key] and in message only".into())),
             "now" if self.place == Place::Sign => plain(Source::Now, info(Kind::One, Alphabet::of(DIGITS), Parts::NONE)),
-            "fresh" if self.place == Place::Sign => {
-                plain(Source::Fresh, fixed(info(Kind::One, Alphabet::ALL, Parts::NONE), 16))
-            }
+            "fresh" if self.place == Place::Sign => plain(Source::Fresh, fixed(info(Kind::One, Alphabet::ALL, Parts::NONE), 16)),
             "key_id" if self.place == Place::Sign => plain(Source::KeyId, info(Kind::One, visible, Parts::NONE)),
             "mac" if self.place == Place::Sign => plain(Source::Mac, info(Kind::One, visible, Parts::NONE)),
             "name" if self.place == Place::Item => plain(Source::ItemName, info(Kind::One, Alphabet::ALL, Parts::NONE)),
@@ -282,7 +280,9 @@ impl Scope<'_> {
                 };
                 Ok((Source::Attribute(index), info(Kind::One, Alphabet::ALL, Parts::NONE)))
             }
-            "attribute" => Err(bad(segment.at.clone(), "attributes of a credential can be read in [key], [[require]] and [[sign]] only".into())),
+            "attribute" => {
+                Err(bad(segment.at.clone(), "attributes of a credential can be read in [key], [[require]] and [[sign]] only".into()))
+            }
             other => Err(self.unknown(segment, other)),
         }
     }
@@ -292,7 +292,9 @@ impl Scope<'_> {
         let one = || <&[Vec<u8>; 1]>::try_from(segment.arguments.as_slice()).ok().map(|[one]| one.clone());
         let text = |what: &str| one().and_then(|one| String::from_utf8(one).ok()).ok_or_else(|| wants(what));
         let separator = || one().filter(|one| !one.is_empty()).ok_or_else(|| wants("'x'"));
-        let none = |step: Step| if segment.colon { Err(bad(segment.at.clone(), format!("{} takes no arguments", segment.name))) } else { Ok(step) };
+        let none = |step: Step| {
+            if segment.colon { Err(bad(segment.at.clone(), format!("{} takes no arguments", segment.name))) } else { Ok(step) }
+        };
         match segment.name {
             "or" => {
                 let inner = text("'EXPRESSION'")?;
@@ -348,8 +350,15 @@ impl Scope<'_> {
     }
 
     fn unknown(&self, segment: &Segment<'_>, name: &str) -> BadExpression {
-        let known = SOURCES.into_iter().chain([self.fields, self.lets, self.collections].into_iter().flatten().map(|(name, _)| name.as_str()));
-        bad(segment.at.clone(), format!("there is no source, field, let or collection {name}{}; fields and lets must stand above their use", meant(nearest(name, known))))
+        let known =
+            SOURCES.into_iter().chain([self.fields, self.lets, self.collections].into_iter().flatten().map(|(name, _)| name.as_str()));
+        bad(
+            segment.at.clone(),
+            format!(
+                "there is no source, field, let or collection {name}{}; fields and lets must stand above their use",
+                meant(nearest(name, known))
+            ),
+        )
     }
 }
 
@@ -357,14 +366,76 @@ const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &[u8] = b"0123456789";
 const SOURCES: [&str; 18] = [
-    "method", "scheme", "host", "host_name", "port", "target", "path", "query", "url", "body", "header", "headers", "form", "const",
-    "secret", "attribute", "now", "fresh",
+    "method",
+    "scheme",
+    "host",
+    "host_name",
+    "port",
+    "target",
+    "path",
+    "query",
+    "url",
+    "body",
+    "header",
+    "headers",
+    "form",
+    "const",
+    "secret",
+    "attribute",
+    "now",
+    "fresh",
 ];
 const FILTERS: [&str; 50] = [
-    "lower", "upper", "trim", "squeeze", "squeeze_unquoted", "escape_lines", "replace", "before", "after", "take", "strip_prefix",
-    "drop_prefix", "drop_suffix", "is", "or", "default", "optional", "hex", "base64", "base64url", "unhex", "unbase64", "unbase64url",
-    "md5", "sha1", "sha256", "sha384", "sha512", "digest", "pct", "pct_path", "pct_form", "pct_uri", "pct_dotnet", "unpct",
-    "unpct_form", "normal_path", "time", "scheme", "params", "pick", "split", "join", "sorted", "first", "json", "without", "uuid", "plus", "length",
+    "lower",
+    "upper",
+    "trim",
+    "squeeze",
+    "squeeze_unquoted",
+    "escape_lines",
+    "replace",
+    "before",
+    "after",
+    "take",
+    "strip_prefix",
+    "drop_prefix",
+    "drop_suffix",
+    "is",
+    "or",
+    "default",
+    "optional",
+    "hex",
+    "base64",
+    "base64url",
+    "unhex",
+    "unbase64",
+    "unbase64url",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha384",
+    "sha512",
+    "digest",
+    "pct",
+    "pct_path",
+    "pct_form",
+    "pct_uri",
+    "pct_dotnet",
+    "unpct",
+    "unpct_form",
+    "normal_path",
+    "time",
+    "scheme",
+    "params",
+    "pick",
+    "split",
+    "join",
+    "sorted",
+    "first",
+    "json",
+    "without",
+    "uuid",
+    "plus",
+    "length",
 ];
 
 fn meant(known: Option<&str>) -> String {
@@ -373,13 +444,20 @@ fn meant(known: Option<&str>) -> String {
 
 /// What is known of a value after a step, or why the step cannot be taken.
 fn after(step: &Step, before: Info) -> Result<Info, String> {
-    let one = |info: Info| if before.kind == Kind::One { Ok(info) } else { Err(format!("it is for one value, and this is {}", before.kind.words())) };
-    let list = |info: Info| if before.kind == Kind::Many { Ok(info) } else { Err(format!("it is for a list, and this is {}", before.kind.words())) };
-    let map = |info: Info| if before.kind == Kind::Map { Ok(info) } else { Err(format!("it is for a map, and this is {}", before.kind.words())) };
+    let one = |info: Info| {
+        if before.kind == Kind::One { Ok(info) } else { Err(format!("it is for one value, and this is {}", before.kind.words())) }
+    };
+    let list = |info: Info| {
+        if before.kind == Kind::Many { Ok(info) } else { Err(format!("it is for a list, and this is {}", before.kind.words())) }
+    };
+    let map =
+        |info: Info| if before.kind == Kind::Map { Ok(info) } else { Err(format!("it is for a map, and this is {}", before.kind.words())) };
     match step {
         Step::Filter(_) | Step::Digest if before.kind == Kind::Map => Err("it is for one value or a list, and this is a map".into()),
         Step::Filter(filter) => {
-            let begins = before.begins.filter(|_| matches!(filter, Filter::Lower | Filter::NormalPath | Filter::Unpct | Filter::Encode(Percent::Path)));
+            let begins = before
+                .begins
+                .filter(|_| matches!(filter, Filter::Lower | Filter::NormalPath | Filter::Unpct | Filter::Encode(Percent::Path)));
             Ok(Info { alphabet: filter.alphabet(before.alphabet), length: filter.fixed_length(before.length), begins, ..before })
         }
         Step::Or(other) if other.info.kind != before.kind => {
@@ -405,7 +483,9 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
         Step::Plus(_) => one(Info { length: None, ..before }),
         Step::Params(_) | Step::Pick(_) => one(Info { kind: Kind::Map, length: None, ..before }),
         Step::Split(_) => one(Info { kind: Kind::Many, length: None, ..before }),
-        Step::Join(separator) => list(Info { kind: Kind::One, alphabet: before.alphabet.union(Alphabet::of(separator)), length: None, ..before }),
+        Step::Join(separator) => {
+            list(Info { kind: Kind::One, alphabet: before.alphabet.union(Alphabet::of(separator)), length: None, ..before })
+        }
         Step::Sorted => list(before),
         Step::First => list(Info { kind: Kind::One, ..before }),
         Step::Json(_) => one(Info { alphabet: Alphabet::ALL, length: None, ..before }),
@@ -431,7 +511,10 @@ struct Segment<'t> {
 
 impl Segment<'_> {
     fn one_argument(&self) -> Option<String> {
-        <&[Vec<u8>; 1]>::try_from(self.arguments.as_slice()).ok().and_then(|[one]| String::from_utf8(one.clone()).ok()).filter(|s| !s.is_empty())
+        <&[Vec<u8>; 1]>::try_from(self.arguments.as_slice())
+            .ok()
+            .and_then(|[one]| String::from_utf8(one.clone()).ok())
+            .filter(|s| !s.is_empty())
     }
 }
 
@@ -495,7 +578,9 @@ fn read_arguments(text: &str, at: usize) -> Result<Vec<Vec<u8>>, BadExpression> 
                 let inside = inside.strip_suffix('\'').ok_or_else(|| bad(place.clone(), "a quote is not closed".into()))?;
                 unescape(inside).ok_or_else(|| bad(place, r"the escapes in quotes are \n \t \0 \\ and \'".into()))?
             }
-            None if word.is_empty() || word.contains('\'') => return Err(bad(place, "an argument is missing or has a quote inside".into())),
+            None if word.is_empty() || word.contains('\'') => {
+                return Err(bad(place, "an argument is missing or has a quote inside".into()));
+            }
             None => word.as_bytes().to_vec(),
         });
         start += length + 1;

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::super::coverage::Parts;
 use super::super::collect::{Collection, From, Missing, Repeated, Sort};
+use super::super::coverage::Parts;
 use super::super::expression::{Expr, Info, Kind, Piece, Place, Source, Step, Template, info_of};
 use super::super::filter::Filter;
 use super::super::profile::{
     Derive, Field, FieldSource, KeyRule, KeyText, MacAlgorithm, MacEncoding, MacRule, Require, Requirement, TimeRule, Window,
 };
-use super::super::{message_signatures, rfc9421::Covered};
 use super::super::slots::SlotSource;
 use super::super::time_format::TimeFormat;
 use super::super::{BodyUse, alphabet::Alphabet};
+use super::super::{message_signatures, rfc9421::Covered};
 use super::table::{Item, Table, Text};
 use super::{BadProfile, Loader, MOST_WINDOW};
 
@@ -44,7 +44,8 @@ impl<'t> Loader<'t> {
             derive.push(match text.text.strip_prefix("each:") {
                 Some(expression) => {
                     let read = self.scope(Place::Request).expression(expression);
-                    let expr = read.map_err(|error| BadProfile::new(text.at(), error.message, "write each: and an expression that gives a list"))?;
+                    let expr =
+                        read.map_err(|error| BadProfile::new(text.at(), error.message, "write each: and an expression that gives a list"))?;
                     if expr.info.kind != Kind::Many {
                         return Err(BadProfile::new(text.at(), "each: takes a list", "use split"));
                     }
@@ -118,7 +119,9 @@ impl<'t> Loader<'t> {
             ("base64_of_hex", MacEncoding::Base64OfHex),
         ];
         let encoding = match table.find("encoding") {
-            Some(item) if is_builtin => return Err(BadProfile::new(item.at(), "the built-in says how the MAC is written", "leave encoding out")),
+            Some(item) if is_builtin => {
+                return Err(BadProfile::new(item.at(), "the built-in says how the MAC is written", "leave encoding out"));
+            }
             Some(item) => one_of(item, &encodings)?,
             // A byte sequence of structured fields (RFC 8941 section 3.3.5).
             None if is_builtin => MacEncoding::Base64,
@@ -153,10 +156,16 @@ impl<'t> Loader<'t> {
             }
             let mut table = item.table("[[require]]")?;
             let condition = self.condition(&mut table, Place::Require)?;
-            let found: Vec<_> =
-                ["equal", "includes", "one_of", "present", "absent"].into_iter().filter_map(|key| table.find(key).map(|item| (key, item))).collect();
+            let found: Vec<_> = ["equal", "includes", "one_of", "present", "absent"]
+                .into_iter()
+                .filter_map(|key| table.find(key).map(|item| (key, item)))
+                .collect();
             let [(kind, what)] = found.as_slice() else {
-                return Err(BadProfile::new(table.at(), "a requirement says one thing", "write one of equal, includes, one_of, present and absent"));
+                return Err(BadProfile::new(
+                    table.at(),
+                    "a requirement says one thing",
+                    "write one of equal, includes, one_of, present and absent",
+                ));
             };
             let mistake = table.find("mistake").map(Item::text).transpose()?;
             let words = format!("the scheme asks that {kind} = {}", self.text.get(what.at()).unwrap_or_default());
@@ -211,13 +220,16 @@ impl<'t> Loader<'t> {
         let at = expr(self, table.find("at"))?;
         let expires = expr(self, table.find("expires"))?;
         if at.is_none() && expires.is_none() {
-            return Err(BadProfile::new(table.at(), "[time] has neither at nor expires", "add one, or leave [time] out and name time as uncovered"));
+            return Err(BadProfile::new(
+                table.at(),
+                "[time] has neither at nor expires",
+                "add one, or leave [time] out and name time as uncovered",
+            ));
         }
         let formats = formats(table.find("format"))?;
         let expires_formats = formats_or(table.find("expires_format"), &formats)?;
-        let seconds = |item: Option<Item<'t>>, default: u64| {
-            item.map_or(Ok(default), |item| item.number(MOST_WINDOW)).map(Duration::from_secs)
-        };
+        let seconds =
+            |item: Option<Item<'t>>, default: u64| item.map_or(Ok(default), |item| item.number(MOST_WINDOW)).map(Duration::from_secs);
         let (past, future) = (seconds(table.find("past"), 300)?, seconds(table.find("future"), 60)?);
         let ahead_most = seconds(table.find("ahead_most"), 3600)?;
         let window = match table.find("window") {
@@ -291,7 +303,9 @@ impl<'t> Loader<'t> {
         let skip_empty = table.find("skip_empty").map(Item::yes).transpose()?.unwrap_or(false);
         let join = table.find("join").map(Item::text).transpose()?.map_or_else(Box::default, |text| text.text.as_bytes().into());
         let mut pseudo = Vec::new();
-        for (name, item) in table.find("pseudo").map(|item| item.table("pseudo")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
+        for (name, item) in
+            table.find("pseudo").map(|item| item.table("pseudo")).transpose()?.map_or_else(Vec::new, |table| table.entries())
+        {
             pseudo.push((name.to_ascii_lowercase().into(), self.template(item, Place::Request)?));
         }
         let plus_is_space = table.find("plus_is_space").map(Item::yes).transpose()?.unwrap_or(false);
@@ -326,21 +340,19 @@ impl<'t> Loader<'t> {
             name => {
                 let index = self.fields.iter().position(|(known, info)| known == name && info.kind == Kind::Map);
                 From::Map(index.ok_or_else(|| {
-                    BadProfile::new(text.at(), format!("{name} is no source of a collection"), "write headers, query, raw_query, form, or the name of a map field")
+                    BadProfile::new(
+                        text.at(),
+                        format!("{name} is no source of a collection"),
+                        "write headers, query, raw_query, form, or the name of a map field",
+                    )
                 })?)
             }
         })
     }
 
     fn collection_info(&self, collection: &Collection) -> Info {
-        let mut info = Info {
-            kind: Kind::One,
-            alphabet: Alphabet::NONE,
-            length: None,
-            reads: Parts::NONE,
-            body: BodyUse::None,
-            begins: None,
-        };
+        let mut info =
+            Info { kind: Kind::One, alphabet: Alphabet::NONE, length: None, reads: Parts::NONE, body: BodyUse::None, begins: None };
         // Items that end in what they cannot contain are over where no name can begin.
         let mut names = Alphabet::NONE;
         let mut contents = Alphabet::NONE;
@@ -376,10 +388,13 @@ impl<'t> Loader<'t> {
             Some(Piece::Text(text)) => collection.join.is_empty() && !contents.contains_all(text),
             _ => false,
         };
-        let texts = collection.item.iter().chain(collection.item_empty.iter().flatten()).fold(Alphabet::of(&collection.join), |all, piece| match piece {
-            Piece::Text(text) => all.union(Alphabet::of(text)),
-            _ => all,
-        });
+        let texts =
+            collection.item.iter().chain(collection.item_empty.iter().flatten()).fold(Alphabet::of(&collection.join), |all, piece| {
+                match piece {
+                    Piece::Text(text) => all.union(Alphabet::of(text)),
+                    _ => all,
+                }
+            });
         info.alphabet = info.alphabet.union(if ends && collection.pseudo.is_empty() { names } else { contents.union(texts) });
         info
     }
@@ -479,7 +494,13 @@ fn formats(item: Option<Item<'_>>) -> Result<Vec<TimeFormat>, BadProfile> {
     let mut formats = Vec::new();
     for text in item.map(Item::texts).transpose()?.unwrap_or_default() {
         let format = TimeFormat::parse_name(text.text);
-        formats.push(format.map_err(|message| BadProfile::new(text.at(), message.to_string(), "write unix, unix_ms, http, iso, amz or a pattern"))?);
+        if format.as_ref().is_ok_and(|format| !format.is_readable()) {
+            return Err(BadProfile::new(text.at(), "a time is read to the second, and this pattern has none", "add %H, %M and %S"));
+        }
+        formats.push(
+            format
+                .map_err(|message| BadProfile::new(text.at(), message.to_string(), "write unix, unix_ms, http, iso, amz or a pattern"))?,
+        );
     }
     Ok(formats)
 }
@@ -498,8 +519,7 @@ fn reads_secret(template: &Template) -> bool {
 }
 
 fn reads_attribute(expr: &Expr) -> bool {
-    matches!(expr.source, Source::Attribute(_))
-        || expr.steps.iter().any(|step| matches!(step, Step::Or(other) if reads_attribute(other)))
+    matches!(expr.source, Source::Attribute(_)) || expr.steps.iter().any(|step| matches!(step, Step::Or(other) if reads_attribute(other)))
 }
 
 /// Whether a template depends on the credential and the profile alone.

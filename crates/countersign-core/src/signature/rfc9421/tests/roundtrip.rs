@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::super::component::BadComponent;
+use super::super::write::CannotWrite;
 use super::*;
 
 const ALL: [&str; 11] = [
