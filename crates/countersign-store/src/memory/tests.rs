@@ -305,6 +305,26 @@ async fn old_segments_go_and_claims_stay() {
 }
 
 #[tokio::test]
+async fn claims_of_several_segments_stay_until_the_last_is_over() {
+    let backend = MemoryBackend::new();
+    let minutes = |n: u64| NOW.plus(Duration::from_secs(n * 60));
+    // More segments than there are places, and the latest claims in the oldest.
+    let claims = [15, 3, 2, 1].map(|kept| NewClaim { keep_until: minutes(kept), ..claim(kept as u8) });
+    let mut cache = backend.start(NOW);
+    for one in &claims {
+        assert_eq!(cache.claim(one, NOW).await.unwrap(), Claim::First);
+        cache.raiser.break_current(MINUTES);
+    }
+    for minute in [0, 7, 14, 15] {
+        drop(cache);
+        cache = backend.start(minutes(minute));
+        let new = NewClaim { signed_at: minutes(minute), keep_until: minutes(minute + 1), ..claim(100 + minute as u8) };
+        assert_eq!(cache.claim(&new, minutes(minute)).await.unwrap(), Claim::First);
+        assert_eq!(cache.claim(&claims[0], minutes(minute)).await.unwrap(), Claim::Seen, "after {minute} minutes");
+    }
+}
+
+#[tokio::test]
 async fn a_process_that_is_started_often_forgets_all_the_same() {
     let backend = MemoryBackend::new();
     let day = Duration::from_secs(86_400);

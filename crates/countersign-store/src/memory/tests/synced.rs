@@ -173,6 +173,7 @@ async fn the_log_of_counters_is_carried_forward() {
     let settings = ReplaySettings { claims_per_secret: 100_000, claims_in_all: 1_000_000, ..SETTINGS };
     let open = || MemoryReplay::open(backend.directory.path(), settings, NOW, &backend.boot()).unwrap();
     let cache = open();
+    assert_eq!(answer(&cache, &counted(9, 5, NOW), NOW).await, Claim::First);
     for counter in 1..=20_000 {
         // Not waited for, as a sync each would take long.
         assert_eq!(cache.claim_now(&counted((counter % 7) as u8, counter, NOW), NOW).unwrap().0, Claim::First);
@@ -186,7 +187,9 @@ async fn the_log_of_counters_is_carried_forward() {
     let bytes: u64 = log.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
     assert!(log.len() <= 2 && bytes < 10_000 * RECORD as u64, "{log:?} {bytes}");
     let cache = open();
-    assert_eq!(cache.stats().counters, 8);
+    assert_eq!(cache.stats().counters, 9);
+    let of_long_ago = NewClaim { message: [9; 16], ..counted(9, 5, NOW) };
+    assert_eq!(answer(&cache, &of_long_ago, NOW).await, Claim::Seen);
     for counter in 19_994..=20_000 {
         let secret = (counter % 7) as u8;
         for (counter, expected) in [(counter, Claim::Seen), (counter + 7, Claim::First)] {
