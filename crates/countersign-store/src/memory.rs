@@ -197,7 +197,10 @@ impl MemoryReplay {
 
     /// Whether a memory that was lost may have had it.
     fn is_before_fence(&self, claim: &NewClaim) -> bool {
-        if claim.tier == Tier::Untimed {
+        if claim.counter.is_some() {
+            // The counters know.
+            false
+        } else if claim.tier == Tier::Untimed {
             // It may have come as early as this, and would still be kept.
             claim.signed_at.minus(claim.keep_until.since(claim.signed_at)) <= self.untimed_fence
         } else {

@@ -191,8 +191,8 @@ impl Generation {
     }
 }
 
-/// The last moment at which what was claimed by an equal request could still be kept. Without a signed time that is now: the
-/// earlier one came at a moment that this one does not tell, and is kept until a moment that is not this one's.
+/// If something was forgotten that was kept until this or later, an equal claim may be among it, before its time. An equal claim
+/// is kept until the same moment as this one; without a signed time it is only known to be kept until now, if it matters.
 fn last_moment(claim: &NewClaim) -> UnixMillis {
     if claim.tier == Tier::Untimed { claim.signed_at } else { claim.keep_until }
 }

@@ -305,6 +305,46 @@ async fn old_segments_go_and_claims_stay() {
 }
 
 #[tokio::test]
+async fn claims_of_several_segments_stay_until_the_last_is_over() {
+    let backend = MemoryBackend::new();
+    let minutes = |n: u64| NOW.plus(Duration::from_secs(n * 60));
+    // More segments than there are places, and the latest claims in the oldest.
+    let claims = [15, 3, 2, 1].map(|kept| NewClaim { keep_until: minutes(kept), ..claim(kept as u8) });
+    let mut cache = backend.start(NOW);
+    for (seconds, one) in claims.iter().enumerate() {
+        let now = NOW.plus(Duration::from_secs(seconds as u64 * 2));
+        assert_eq!(cache.claim(one, now).await.unwrap(), Claim::First);
+        cache.raiser.break_current(MINUTES);
+    }
+    for minute in [0, 7, 14, 15] {
+        drop(cache);
+        cache = backend.start(minutes(minute));
+        let new = NewClaim { signed_at: minutes(minute), keep_until: minutes(minute + 1), ..claim(100 + minute as u8) };
+        assert_eq!(cache.claim(&new, minutes(minute)).await.unwrap(), Claim::First);
+        assert_eq!(cache.claim(&claims[0], minutes(minute)).await.unwrap(), Claim::Seen, "after {minute} minutes");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_ran_for_long_leaves_what_is_not_over() {
+    let backend = MemoryBackend::new();
+    let cache = backend.start(NOW);
+    let at = |n: u8| NOW.plus(Duration::from_secs(u64::from(n) * 6 * 3600));
+    let week = |n: u8| NewClaim { signed_at: at(n), keep_until: at(n).plus(Duration::from_secs(7 * 86_400)), tier: Tier::Week, ..claim(n) };
+    for n in 0..150 {
+        assert_eq!(cache.claim(&week(n), at(n)).await.unwrap(), Claim::First);
+    }
+    let stats = cache.stats();
+    assert!(stats.live <= 4 * 9, "{stats:?}");
+    drop(cache);
+    let cache = backend.start(at(149));
+    assert_eq!(cache.stats().live, stats.live);
+    for n in 122..150 {
+        assert_eq!(cache.claim(&week(n), at(149)).await.unwrap(), Claim::Seen, "{n}");
+    }
+}
+
+#[tokio::test]
 async fn a_process_that_is_started_often_forgets_all_the_same() {
     let backend = MemoryBackend::new();
     let day = Duration::from_secs(86_400);
