@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use countersign_core::id::Revision;
 use countersign_core::identity_headers::IdentityHeaderNames;
 use countersign_core::routes::RouteTable;
+use countersign_core::signature::Profile;
 use countersign_store::memory::{MemoryReplay, ReplaySettings};
 use countersign_store::sqlite::SqliteStore;
 use countersign_store::{SharedReplay, SharedStore};
@@ -216,6 +218,8 @@ fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<Shared
     let settings = ReplaySettings {
         claims_per_secret: u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX),
         // A database without a replay directory beside it: the memory was taken away, which is not a first start.
+        // A scheme may take timestamps that are further ahead than ours; none that is in use must be taken for a clock gone wrong.
+        window_future: config.profiles.iter().map(Profile::future).fold(Duration::ZERO, Duration::max),
         started_before: data.join(DATABASE).exists(),
         ..ReplaySettings::default()
     };

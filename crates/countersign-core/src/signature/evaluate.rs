@@ -143,6 +143,10 @@ impl<'v> Context<'_, 'v> {
 
     /// Whether a condition holds: its value is there and not empty.
     pub(super) fn holds(&self, condition: &'v Expr) -> Result<bool, Refusal> {
+        // Whether there is a body is known also when its bytes are elsewhere.
+        if matches!(condition.source, Source::Body) && condition.steps.is_empty() {
+            return Ok(self.body.is_there());
+        }
         Ok(self.read(condition)?.is_some_and(|value| value.is_something()))
     }
 

@@ -24,6 +24,16 @@ pub(super) struct Expr {
     pub(super) info: Info,
 }
 
+impl Expr {
+    /// What a condition needs of the body: whether there is one can be told without its bytes.
+    pub(super) fn body_use_of_condition(&self) -> BodyUse {
+        match self.source {
+            Source::Body if self.steps.is_empty() => BodyUse::Sha256,
+            _ => self.info.body,
+        }
+    }
+}
+
 /// What is known of a value when the profile is loaded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Info {
@@ -186,7 +196,7 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
                 info.length = None;
                 // What a condition reads is not signed by it.
                 info.reads = info.reads.and(inner.reads);
-                info.body = info.body | inner.body | condition.info.body;
+                info.body = info.body | inner.body | condition.body_use_of_condition();
             }
         }
     }

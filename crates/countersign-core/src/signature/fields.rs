@@ -128,7 +128,7 @@ impl<'v> Fields<'v> {
             }
         };
         let Some(value) = value else {
-            return if field.optional { Ok(None) } else { Err(self.malformed(field, "is missing")) };
+            return if field.optional { Ok(None) } else { Err(self.malformed(field, "is missing or not in the form of the scheme")) };
         };
         if let Some(shape) = &field.shape {
             let fits = match &value.data {

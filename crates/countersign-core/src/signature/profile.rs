@@ -306,6 +306,11 @@ impl Profile {
         }
     }
 
+    /// How far ahead of our clock a signature may be.
+    pub fn future(&self) -> Duration {
+        self.time.as_ref().filter(|time| time.at.is_some()).map_or(Duration::ZERO, |time| time.future)
+    }
+
     /// The headers that carry the signature and name the key: consumed here, not passed on.
     pub fn credential_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let of = |index: usize| self.roots(self.field_slot(index), 8);

@@ -381,7 +381,10 @@ fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, cov
 impl Context<'_, '_> {
     fn applies(&self, require: &Require) -> Result<bool, Refusal> {
         match &require.condition {
-            Some((expr, holds)) => Ok(self.read_any(expr)?.is_some_and(|value| !value.is_empty()) == *holds),
+            Some((expr, holds)) => {
+                let context: Context<'_, '_> = *self;
+                Ok(context.holds(expr)? == *holds)
+            }
             None => Ok(true),
         }
     }

@@ -114,7 +114,7 @@ fn two_items(collection: &Collection) -> Template {
 fn body_use(profile: &Profile) -> BodyUse {
     let of = |expr: &Expr| expr.info.body;
     let template = |template: &Template| info_of(template).body;
-    let condition = |condition: &Option<(Expr, bool)>| condition.as_ref().map_or(BodyUse::None, |(expr, _)| of(expr));
+    let condition = |condition: &Option<(Expr, bool)>| condition.as_ref().map_or(BodyUse::None, |(expr, _)| expr.body_use_of_condition());
     let mut uses = BodyUse::None;
     for field in &profile.fields {
         uses = uses.max(field.info.body);
@@ -129,7 +129,7 @@ fn body_use(profile: &Profile) -> BodyUse {
                 of(expr)
             }
         };
-        uses = uses.max(what).max(presence_only(condition(&require.condition), &require.condition));
+        uses = uses.max(what).max(condition(&require.condition));
     }
     if let Some(time) = &profile.time {
         uses = uses.max(time.body_use());
@@ -141,14 +141,6 @@ fn body_use(profile: &Profile) -> BodyUse {
         uses = uses.max(BodyUse::Sha256);
     }
     uses
-}
-
-/// Whether there is a body can be told without its bytes.
-fn presence_only(uses: BodyUse, condition: &Option<(Expr, bool)>) -> BodyUse {
-    match condition {
-        Some((expr, _)) if matches!(expr.source, Source::Body) && expr.steps.is_empty() => BodyUse::Sha256,
-        _ => uses,
-    }
 }
 
 impl TimeRule {

@@ -139,3 +139,39 @@ fn every_published_vector_comes_out_as_published() {
     });
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+#[test]
+fn schemes_that_sign_a_digest_do_not_need_the_body_itself() {
+    for name in ["v3.0", "rfc9421", "cavage", "kong", "apisix", "sigv4", "azure-hmac"] {
+        let profile = Profile::load(built_in::built_in(name).unwrap(), &BTreeMap::new()).unwrap();
+        assert_eq!(profile.body_use(), BodyUse::Sha256, "{name}");
+    }
+    for name in ["github", "stripe", "hawk", "oauth1"] {
+        let profile = Profile::load(built_in::built_in(name).unwrap(), &BTreeMap::new()).unwrap();
+        assert_eq!(profile.body_use(), BodyUse::Bytes, "{name}");
+    }
+}
+
+#[test]
+fn a_body_whose_digest_is_all_that_is_known_is_judged_by_it() {
+    use crate::fresh::Fresh;
+    let secret = SecretText::new("0123456789abcdef0123456789abcdef".to_owned());
+    let bytes = vec![b'x'; 100_000];
+    let now = UnixMillis::from_seconds(1_764_000_000);
+    for name in ["v3.0", "cavage", "rfc9421", "sigv4"] {
+        let profile = Profile::load(built_in::built_in(name).unwrap(), &BTreeMap::new()).unwrap();
+        let (headers, digest) = (HeaderMap::new(), Body::Digest(BodyDigest::of(&bytes)));
+        let to_sign =
+            signing::ToSign { method: "POST", scheme: Scheme::Https, host: "api.test", target: "/up", headers: &headers, body: digest };
+        let signed = profile.sign("AKIDEXAMPLE012345678", &secret, &to_sign, now, Fresh::new([7; 16])).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut headers: HeaderMap =
+            signed.headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
+        headers.insert("host", "api.test".parse().unwrap());
+        let head = Head { method: "POST", scheme: Scheme::Https, host: "api.test", target: "/up", headers: &headers };
+        let live = [LiveSecret::of_any_length(&profile, &secret).unwrap()];
+        let fields = profile.find_fields(head).unwrap().unwrap();
+        assert_eq!(fields.trace(digest, &live, now).judged, Ok(()), "{name}");
+        let other = Body::Digest(BodyDigest::of(b"other"));
+        assert!(fields.trace(other, &live, now).judged.is_err(), "{name}");
+    }
+}
