@@ -158,12 +158,15 @@ fn a_body_whose_digest_is_all_that_is_known_is_judged_by_it() {
     let secret = SecretText::new("0123456789abcdef0123456789abcdef".to_owned());
     let bytes = vec![b'x'; 100_000];
     let now = UnixMillis::from_seconds(1_764_000_000);
-    for name in ["v3.0", "cavage", "rfc9421", "sigv4"] {
-        let profile = Profile::load(built_in::built_in(name).unwrap(), &BTreeMap::new()).unwrap();
+    let scope = [("region", "eu-1"), ("service", "api")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for (name, set) in [("v3.0", vec![]), ("cavage", vec![]), ("rfc9421", vec![]), ("sigv4", scope.to_vec())] {
+        let profile = Profile::load(built_in::built_in(name).unwrap(), &set.into_iter().collect()).unwrap();
         let (headers, digest) = (HeaderMap::new(), Body::Digest(BodyDigest::of(&bytes)));
         let to_sign =
             signing::ToSign { method: "POST", scheme: Scheme::Https, host: "api.test", target: "/up", headers: &headers, body: digest };
-        let signed = profile.sign("AKIDEXAMPLE012345678", &secret, &to_sign, now, Fresh::new([7; 16])).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let signed = profile
+            .sign("AKIDEXAMPLE012345678", &secret, &to_sign, now, Fresh::new([7; 16]))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut headers: HeaderMap =
             signed.headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
         headers.insert("host", "api.test".parse().unwrap());
