@@ -70,7 +70,6 @@ const fn about(code: Code) -> Option<Kind> {
     match code {
         Code::InvalidToken | Code::TokenExpired | Code::SessionEnded | Code::InsufficientScope => Some(Kind::Jwt),
         Code::InvalidApiKey => Some(Kind::ApiKey),
-        Code::InvalidCertificate => Some(Kind::Mtls),
         Code::SignatureMalformed
         | Code::SignatureMismatch
         | Code::TimestampTooOld

@@ -375,14 +375,12 @@ const ELSEWHERE: &[(Code, &str)] = &[
 /// What cannot be provoked from outside, and what holds it instead. This list only shrinks.
 const EXCEPTIONS: &[(Code, &str)] = &[
     (Code::TokenExpired, "needs a minute to pass; the core tests it with the time as an argument"),
-    (Code::InvalidCertificate, "client certificates are not built yet"),
     (Code::SignatureCoverage, "the native scheme covers everything; other profiles are not built yet"),
     (Code::CouldNotDecide, "needs a store or replay memory that fails; unit tests inject one"),
     (Code::ClockBehind, "needs a clock that runs backwards; the replay suite passes one in"),
     (Code::Overloaded, "needs ten thousand connections or a stuck control side; unit tests fill the channel"),
     (Code::Internal, "needs a mistake of ours"),
     (Code::NotYetInForce, "needs a database that fails between a write and a read; unit tests inject one"),
-    (Code::WouldLockOutEditor, "the admin listener has no allow-list yet"),
 ];
 
 const FORM: &str = "application/x-www-form-urlencoded";
