@@ -1,6 +1,6 @@
 //! Replay claims in the memory of one process, logged so that they survive its end.
 //!
-//! A claim is one lock, two set lookups and one `write`. What a cache forgets must not come back, so there are three guards:
+//! A claim is one lock, two set lookups and a part of a `write`. What a cache forgets must not come back, so there are three guards:
 //! the *log* survives kill -9; the *mark* M, synced and never below the highest signed timestamp accepted, becomes the *fence*
 //! when the log is lost; and claims whose time was over when older ones were dropped are refused, so that a clock that is set
 //! back reopens nothing.
@@ -15,6 +15,7 @@ mod shards;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,8 +23,9 @@ use countersign_core::now::UnixMillis;
 use countersign_core::replay::{Claim, NewClaim};
 
 use crate::{ReplayCache, ReplayUnavailable};
+use claim_log::Unwritten;
 use directory_lock::DirectoryLock;
-use raiser::{Raiser, Raising};
+use raiser::Raiser;
 use shards::{Inserted, Limits, Shards};
 
 /// How the cache is bounded.
@@ -107,15 +109,15 @@ impl MemoryReplay {
         ReplayStats { live: self.shards.live(), fence: self.fence, mark: self.raiser.mark(), segments: self.raiser.segments() }
     }
 
-    /// Everything that does not wait: the answer, or what the answer `First` still waits for.
-    fn claim_now(&self, claim: &NewClaim, now: UnixMillis) -> Result<(Claim, Option<Raising>), ReplayUnavailable> {
+    /// Claims in memory, for good: what is left is to write it.
+    fn insert(&self, claim: &NewClaim, now: UnixMillis) -> Result<Result<Unwritten, Claim>, ReplayUnavailable> {
         // The mark runs ahead of the newest signature by up to a block and a rounded second.
         let behind = self.windows.saturating_add(BLOCK).saturating_add(Duration::from_secs(1));
         if now.plus(behind) < self.raiser.mark() {
-            return Ok((Claim::ClockBehind, None));
+            return Ok(Err(Claim::ClockBehind));
         }
         if claim.signed_at <= self.fence {
-            return Ok((Claim::BeforeFence, None));
+            return Ok(Err(Claim::BeforeFence));
         }
         self.raiser.turn_if_due(now);
         let mut inserted = self.shards.insert(claim, &self.limits);
@@ -124,14 +126,10 @@ impl MemoryReplay {
             inserted = self.shards.insert(claim, &self.limits);
         }
         match inserted {
-            Inserted::First(segment) => {
-                // Inserted first and never taken out: when the write fails, the request is refused and stays refused.
-                segment.append(claim).map_err(|error| ReplayUnavailable(format!("{}: {error}", segment.path.display())))?;
-                Ok((Claim::First, self.raiser.raise_for(claim.signed_at)))
-            }
-            Inserted::Seen => Ok((Claim::Seen, None)),
-            Inserted::Full => Ok((Claim::Full, None)),
-            Inserted::Forgotten => Ok((Claim::ClockBehind, None)),
+            Inserted::First(segment) => Ok(Ok(segment.take(claim))),
+            Inserted::Seen => Ok(Err(Claim::Seen)),
+            Inserted::Full => Ok(Err(Claim::Full)),
+            Inserted::Forgotten => Ok(Err(Claim::ClockBehind)),
             Inserted::Broken => Err(ReplayUnavailable("the claim log cannot be written".into())),
             Inserted::Closed => Err(ReplayUnavailable("it is closed".into())),
         }
@@ -141,11 +139,16 @@ impl MemoryReplay {
 #[async_trait]
 impl ReplayCache for MemoryReplay {
     async fn claim(&self, claim: &NewClaim, now: UnixMillis) -> Result<Claim, ReplayUnavailable> {
-        let (answer, raising) = self.claim_now(claim, now)?;
-        if let Some(raising) = raising {
+        let unwritten = match self.insert(claim, now)? {
+            Ok(unwritten) => unwritten,
+            Err(answer) => return Ok(answer),
+        };
+        after_others().await;
+        unwritten.write()?;
+        if let Some(raising) = self.raiser.raise_for(claim.signed_at) {
             raising.done().await?;
         }
-        Ok(answer)
+        Ok(Claim::First)
     }
 
     fn fence(&self) -> UnixMillis {
@@ -155,6 +158,20 @@ impl ReplayCache for MemoryReplay {
     async fn close(&self) -> Result<(), ReplayUnavailable> {
         self.raiser.close().await
     }
+}
+
+/// Lets those go first that can go on now, so that what they claim is written together with this claim. A `write` costs more
+/// than coming back.
+async fn after_others() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The smallest moment on a whole second that is `BLOCK` or more after `signed_at`. Whole seconds, so that of many claims one asks.

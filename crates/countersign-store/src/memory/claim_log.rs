@@ -1,4 +1,7 @@
-//! Claims on disk: one append per claim, without a sync. What was written survives the end of the process, not of the machine.
+//! Claims on disk: appended without a sync. What was written survives the end of the process, not of the machine.
+//!
+//! Claims that come at the same time are written together: each is taken first, and whoever goes on first writes all that were
+//! taken by then. Nobody goes on before its own claim is written.
 //!
 //! A segment is a header and records of 72 bytes: fingerprint, nonce, message, signed at, keep until, check. All numbers are
 //! little-endian. Segments are numbered without gaps within an epoch; an epoch is one unbroken memory.
@@ -8,9 +11,12 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_core::now::UnixMillis;
 use countersign_core::replay::{Fingerprint, NewClaim};
+
+use crate::ReplayUnavailable;
 
 /// Bytes of a record, and of the header.
 pub(super) const RECORD: usize = 72;
@@ -25,6 +31,44 @@ pub(super) struct Segment {
     pub file: File,
     epoch: u64,
     broken: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+/// Claims that were taken and are not written yet.
+#[derive(Default)]
+struct Waiting {
+    records: Vec<u8>,
+    /// How many claims were taken since the segment was opened, and how many of them are written.
+    taken: u64,
+    written: u64,
+}
+
+/// A claim that does not count before it is written. Dropped, it is written all the same: a request that is given up meanwhile
+/// does not take its claim back.
+#[must_use]
+pub(super) struct Unwritten {
+    segment: Option<Arc<Segment>>,
+    place: u64,
+}
+
+impl Unwritten {
+    /// Writes it, unless that was done together with another.
+    ///
+    /// # Errors
+    /// When it cannot be written. The claim stays in memory, so its request is refused and stays refused.
+    pub fn write(mut self) -> Result<(), ReplayUnavailable> {
+        let Some(segment) = self.segment.take() else { return Ok(()) };
+        segment.write_up_to(self.place).map_err(|error| ReplayUnavailable(format!("{}: {error}", segment.path.display())))
+    }
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            // A failure breaks the segment, which the next claim finds.
+            let _ = segment.write_up_to(self.place);
+        }
+    }
 }
 
 /// Why a segment was not read.
@@ -50,23 +94,45 @@ impl Segment {
             let _ = fs::remove_file(&unfinished);
             return Err(error);
         }
-        Ok(Self { number, path, file, epoch, broken: AtomicBool::new(false) })
+        Ok(Self::new(number, path, file, epoch))
     }
 
-    /// Appends a claim in one `write`. After a failure the segment takes no more: bytes of half a record may be in it.
-    pub fn append(&self, claim: &NewClaim) -> io::Result<()> {
+    fn new(number: u64, path: PathBuf, file: File, epoch: u64) -> Self {
+        Self { number, path, file, epoch, broken: AtomicBool::new(false), waiting: Mutex::default() }
+    }
+
+    /// Takes a claim into the next write.
+    pub fn take(self: &Arc<Self>, claim: &NewClaim) -> Unwritten {
+        let record = encode(claim, seed(self.epoch, self.number));
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.records.extend_from_slice(&record);
+        waiting.taken = waiting.taken.saturating_add(1);
+        Unwritten { segment: Some(Arc::clone(self)), place: waiting.taken }
+    }
+
+    /// Writes what was taken, in one `write`, unless the first `place` claims are written. After a failure the segment takes no
+    /// more: bytes of half a record may be in it.
+    fn write_up_to(&self, place: u64) -> io::Result<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if place <= waiting.written {
+            return Ok(());
+        }
         if self.is_broken() {
             return Err(io::Error::other("an earlier write failed"));
         }
-        let record = encode(claim, seed(self.epoch, self.number));
         loop {
-            let error = match (&self.file).write(&record) {
-                Ok(RECORD) => return Ok(()),
+            let error = match (&self.file).write(&waiting.records) {
+                Ok(length) if length == waiting.records.len() => {
+                    waiting.written = waiting.taken;
+                    waiting.records.clear();
+                    return Ok(());
+                }
                 Ok(_) => io::Error::from(io::ErrorKind::StorageFull),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
             self.broken.store(true, Ordering::Release);
+            waiting.records = Vec::new();
             return Err(error);
         }
     }
@@ -123,7 +189,7 @@ impl Segment {
             done = done.saturating_add(skip);
             at = at.saturating_add(skip as u64);
         }
-        Ok(Self { number, path: path.to_owned(), file, epoch, broken: AtomicBool::new(false) })
+        Ok(Self::new(number, path.to_owned(), file, epoch))
     }
 
     #[cfg(test)]
@@ -133,7 +199,7 @@ impl Segment {
 
     #[cfg(test)]
     pub fn onto(file: File, path: &Path) -> Self {
-        Self { number: 0, path: path.to_owned(), file, epoch: 0, broken: AtomicBool::new(false) }
+        Self::new(0, path.to_owned(), file, 0)
     }
 }
 
@@ -169,9 +235,12 @@ const fn seed(epoch: u64, number: u64) -> u64 {
 fn encode(claim: &NewClaim, seed: u64) -> [u8; RECORD] {
     let mut record = [0; RECORD];
     let (signed, keep) = (claim.signed_at.millis().to_le_bytes(), claim.keep_until.millis().to_le_bytes());
-    let fields = claim.fingerprint.0.iter().chain(&claim.nonce).chain(&claim.message).chain(&signed).chain(&keep);
-    for (to, from) in record.iter_mut().zip(fields) {
-        *to = *from;
+    let mut rest = record.as_mut_slice();
+    for field in [&claim.fingerprint.0[..], &claim.nonce, &claim.message, &signed, &keep] {
+        if let Some((to, after)) = std::mem::take(&mut rest).split_at_mut_checked(field.len()) {
+            to.copy_from_slice(field);
+            rest = after;
+        }
     }
     with_check(record, seed)
 }

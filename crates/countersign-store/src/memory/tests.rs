@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
+use std::task::{Context, Waker};
 
 use countersign_core::replay::Fingerprint;
 use proptest::prelude::*;
@@ -255,6 +256,46 @@ async fn a_claim_that_could_not_be_written_is_refused_and_stays_refused() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_given_up_leaves_its_claim_in_the_log() {
+    let backend = MemoryBackend::new();
+    let cache = backend.start(NOW);
+    let given_up = claim(1);
+    let mut claiming = cache.claim(&given_up, NOW);
+    assert!(claiming.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(claiming);
+    seen(&cache, 1).await;
+    drop(cache);
+    seen(&backend.start(NOW), 1).await;
+}
+
+#[test]
+fn claims_that_come_together_are_written_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let segment = Arc::new(Segment::create(directory.path(), 5, 9).unwrap());
+    let records = || segment.length().unwrap() / RECORD as u64 - 1;
+    let [first, second, third] = [1, 2, 3].map(|n| segment.take(&claim(n)));
+    assert_eq!(records(), 0, "taken is not written");
+    second.write().unwrap();
+    assert_eq!(records(), 3);
+    first.write().unwrap();
+    drop(third);
+    assert_eq!(records(), 3, "once each");
+    segment.take(&claim(4)).write().unwrap();
+    assert_eq!(records(), 4);
+}
+
+#[test]
+fn when_a_write_fails_nobody_who_was_in_it_goes_on() {
+    let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let segment = Arc::new(Segment::onto(full, Path::new("full")));
+    let taken = [1, 2].map(|n| segment.take(&claim(n)));
+    for unwritten in taken {
+        unwritten.write().unwrap_err();
+    }
+    assert!(segment.is_broken());
+}
+
+#[tokio::test]
 async fn while_no_segment_can_be_made_every_claim_is_refused() {
     let backend = MemoryBackend::new();
     let cache = backend.start(NOW);
@@ -327,9 +368,17 @@ fn steady_traffic_does_not_wait() {
         let mut one = NewClaim { signed_at: now, keep_until: now.plus(SETTINGS.window_past), ..claim(low) };
         one.nonce[0] = high;
         one.message[0] = high;
-        let (answer, raising) = cache.claim_now(&one, now).unwrap();
-        assert_eq!(answer, Claim::First);
-        waited += u32::from(raising.is_some());
+        let mut claiming = cache.claim(&one, now);
+        let mut poll = || claiming.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        // Once to let others go first; what is not ready then waits for the mark.
+        assert!(poll().is_pending());
+        let mut polled = poll();
+        waited += u32::from(polled.is_pending());
+        while polled.is_pending() {
+            std::thread::yield_now();
+            polled = poll();
+        }
+        assert!(matches!(polled, Poll::Ready(Ok(Claim::First))));
         while cache.stats().mark < now.plus(HEADROOM) {
             std::thread::yield_now();
         }
@@ -341,7 +390,7 @@ proptest! {
     #[test]
     fn every_claim_reads_back_from_the_log(claims in prop::collection::vec(any::<([u8; 16], [u8; 16], [u8; 16], i64, i64)>(), 0..50), torn in 0..RECORD) {
         let directory = tempfile::tempdir().unwrap();
-        let segment = Segment::create(directory.path(), 5, 9).unwrap();
+        let segment = Arc::new(Segment::create(directory.path(), 5, 9).unwrap());
         let claims: Vec<NewClaim> = claims
             .into_iter()
             .map(|(fingerprint, nonce, message, signed, keep)| NewClaim {
@@ -353,13 +402,15 @@ proptest! {
             })
             .collect();
         let half = claims.len() / 2;
-        for claim in &claims[..half] {
-            segment.append(claim).unwrap();
+        // The first half together, the others one by one.
+        let taken: Vec<_> = claims[..half].iter().map(|claim| segment.take(claim)).collect();
+        for unwritten in taken {
+            unwritten.write().unwrap();
         }
         // Half a record, as a full disk leaves it, and then others go on.
         (&segment.file).write_all(&vec![0xa5; torn]).unwrap();
         for claim in &claims[half..] {
-            segment.append(claim).unwrap();
+            segment.take(claim).write().unwrap();
         }
         let mut read = Vec::new();
         Segment::read(&segment.path, 5, 9, |claim| read.push(claim)).unwrap();
