@@ -14,6 +14,7 @@ mod allow_list;
 mod concurrency;
 mod dev;
 mod drain;
+mod failing;
 mod framing;
 mod identity;
 mod login;
