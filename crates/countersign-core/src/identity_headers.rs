@@ -257,14 +257,16 @@ impl Folded {
             return None;
         }
         let same = |known: &str| known.len() == bytes.len() && known.bytes().zip(bytes).all(|(known, byte)| fold(known) == fold(*byte));
-        self.names.iter().find(|known| same(known.as_str()))
+        // Nearly every name is spelled as usual, and that is seen at once.
+        self.names.iter().find(|known| *known == spelled).or_else(|| self.names.iter().find(|known| same(known.as_str())))
     }
 }
 
+/// `HeaderName` has no upper case left.
 const fn fold(byte: u8) -> u8 {
     match byte {
         b'_' | b'.' => b'-',
-        other => other.to_ascii_lowercase(),
+        other => other,
     }
 }
 
