@@ -74,25 +74,14 @@ impl Shards {
         if claim.keep_until <= shard.forgotten {
             return Inserted::Forgotten;
         }
-        let segment = Arc::clone(segment);
-        let Shard { current, previous, .. } = &mut *shard;
-        if previous.has(nonce) || previous.has(message) || !current.keys.insert(nonce) {
+        if shard.has(nonce) || shard.has(message) {
             return Inserted::Seen;
         }
-        // Looking and inserting are one step; what turns out not to be new is taken out again before anybody can see it.
-        if !current.keys.insert(message) {
-            current.keys.remove(&nonce);
-            return Inserted::Seen;
-        }
-        let before = previous.by_secret.get(&secret).copied().unwrap_or(0);
-        let count = current.by_secret.entry(secret).or_insert(0);
-        if before.saturating_add(*count) >= limits.per_secret || self.live() >= limits.in_all {
-            current.keys.remove(&nonce);
-            current.keys.remove(&message);
+        if shard.count(secret) >= limits.per_secret || self.live() >= limits.in_all {
             return Inserted::Full;
         }
-        *count = count.saturating_add(1);
-        current.latest_keep = current.latest_keep.max(claim.keep_until);
+        let segment = Arc::clone(segment);
+        shard.current.insert(secret, nonce, message, claim.keep_until);
         self.live.fetch_add(1, Ordering::Relaxed);
         Inserted::First(segment)
     }
@@ -101,7 +90,7 @@ impl Shards {
     pub fn restore(&self, claim: &NewClaim) {
         let (secret, nonce, message) = keys(claim);
         let mut shard = self.of(secret);
-        if !shard.current.has(nonce) && !shard.previous.has(nonce) {
+        if !shard.has(nonce) {
             shard.previous.insert(secret, nonce, message, claim.keep_until);
             self.live.fetch_add(1, Ordering::Relaxed);
         }
@@ -162,13 +151,20 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Shard {
+    fn has(&self, key: u128) -> bool {
+        self.current.keys.contains(&key) || self.previous.keys.contains(&key)
+    }
+
+    fn count(&self, secret: u128) -> u32 {
+        let count = |generation: &Generation| generation.by_secret.get(&secret).copied().unwrap_or(0);
+        count(&self.current).saturating_add(count(&self.previous))
+    }
+}
+
 impl Generation {
     fn new(mix: Mix, expected: usize) -> Self {
         Self { keys: HashSet::with_capacity_and_hasher(expected, mix), by_secret: HashMap::with_hasher(mix), latest_keep: UnixMillis::MIN }
-    }
-
-    fn has(&self, key: u128) -> bool {
-        self.keys.contains(&key)
     }
 
     fn insert(&mut self, secret: u128, nonce: u128, message: u128, keep_until: UnixMillis) {
