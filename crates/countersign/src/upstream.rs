@@ -59,7 +59,8 @@ impl Upstream {
                 Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
-            let answer = progress.within(self.settings.response_time, connection.try_send_request(request)).await;
+            // Pinned here, because it is large and would be moved otherwise.
+            let answer = progress.within(self.settings.response_time, pin!(connection.try_send_request(request))).await;
             match answer {
                 Some(Ok(response)) => {
                     let lease = Lease { upstream: Rc::clone(self), connection: Some(connection), progress: progress.clone() };
