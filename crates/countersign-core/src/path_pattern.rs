@@ -244,7 +244,9 @@ mod tests {
             ("/api/v{digit}*/*", &["/api/v3/a", "/api/v3.0/", "/api/v30beta/a/b"], &["/api/v/a", "/api/vx/a", "/api/v3"]),
             ("/files/*.json", &["/files/a.json", "/files/.json", "/files/a.json.json"], &["/files/a.jsonx", "/files/a/b.json"]),
             ("/a*b*c", &["/abc", "/axxbxxc", "/abbbc", "/abcbc"], &["/ab", "/abcd"]),
-            ("/admin", &["/admin"], &["/administrator", "/admin/", "/Admin"]),
+            ("/admin", &["/admin"], &["/administrator", "/admin/", "/Admin", "/admi", "/"]),
+            ("/a/b/", &["/a/b/"], &["/a/b", "/a/b//", "/a/b/c", "/a/bc/"]),
+            ("/abc/*/d", &["/abc/x/d"], &["/abc/x", "/ab\u{e9}/x/d", "/abc\u{e9}/x/d", "/abcd/x/d"]),
         ] {
             for path in good {
                 assert!(pattern(written).matches(path), "{written} should match {path}");
