@@ -92,9 +92,8 @@ async fn answer(
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
     leave_hop(&mut head, upgrade.is_some())?;
-    let (headers, names, mut kept) = (&mut head.headers, &snapshot.identity_headers, worker.identity_values.borrow_mut());
-    identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut kept);
-    drop(kept);
+    let (headers, names) = (&mut head.headers, &snapshot.identity_headers);
+    identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
     say_the_way(headers, facts, id);
     let progress = Progress::begin();
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
