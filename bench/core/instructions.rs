@@ -19,7 +19,7 @@ use countersign_core::decide::{self, Decision, Evidence};
 use countersign_core::directory::TokenAlgorithm;
 use countersign_core::fresh::Fresh;
 use countersign_core::head::{HeadLimits, HeadScanner, Scan};
-use countersign_core::identity_headers::{self, IdentityHeaderNames};
+use countersign_core::identity_headers::{self, IdentityHeaderNames, KeptValues};
 use countersign_core::now::UnixMillis;
 use countersign_core::presented;
 use countersign_core::principal::{Principal, Scopes};
@@ -70,6 +70,7 @@ fn act(piece: &str) -> Box<dyn FnMut()> {
         "signed" | "headers" => {
             let (rule, profiles) = ("hmac".parse::<Rule>().unwrap(), [profile("v3.0")]);
             let (signed, key, names) = (signed(&profiles[0]), key(&profiles[0]), IdentityHeaderNames::default());
+            let mut kept = KeptValues::default();
             let headers_too = piece == "headers";
             Box::new(move || {
                 let view = RequestView::judge(black_box(&signed), &connection).unwrap();
@@ -81,7 +82,7 @@ fn act(piece: &str) -> Box<dyn FnMut()> {
                 let Decision::Allow(permit) = decide::decide(&rule, evidence, &lists, &view, NOW) else { std::process::abort() };
                 if headers_too {
                     let mut headers = signed.headers.clone();
-                    identity_headers::apply(&mut headers, &names, &permit, false);
+                    identity_headers::apply(&mut headers, &names, &permit, false, &mut kept);
                     black_box(headers);
                 }
             })

@@ -57,11 +57,14 @@ impl Challenges {
         let Some(error) = error.filter(|_| about(code) == Some(kind)) else {
             return Some(HeaderValue::from_static(alone));
         };
-        let mut text = format!("{scheme} realm=\"countersign\", error=\"{error}\", error_description=\"{}\"", code.title());
+        let mut text = String::with_capacity(192);
+        for part in [scheme, " realm=\"countersign\", error=\"", error, "\", error_description=\"", code.title(), "\""] {
+            text.push_str(part);
+        }
         if let (Code::InsufficientScope, Some(scopes)) = (code, &self.scopes) {
             text.push_str(&format!(", scope=\"{scopes}\""));
         }
-        HeaderValue::from_str(&text).ok()
+        HeaderValue::try_from(text).ok()
     }
 }
 
@@ -70,7 +73,6 @@ const fn about(code: Code) -> Option<Kind> {
     match code {
         Code::InvalidToken | Code::TokenExpired | Code::SessionEnded | Code::InsufficientScope => Some(Kind::Jwt),
         Code::InvalidApiKey => Some(Kind::ApiKey),
-        Code::InvalidCertificate => Some(Kind::Mtls),
         Code::SignatureMalformed
         | Code::SignatureMismatch
         | Code::TimestampTooOld

@@ -138,8 +138,6 @@ codes! {
     SessionEnded "session_ended" 401 "The session has ended" "Log in again.";
     /// The API key is unknown, mistyped, disabled or expired.
     InvalidApiKey "invalid_api_key" 401 "The API key is not valid" "Send a current key as X-API-Key.";
-    /// A client certificate is asked for and none was verified.
-    InvalidCertificate "invalid_certificate" 401 "The client certificate is not valid" "Connect with a certificate that the operator accepts.";
     /// A field of the signature is missing or malformed.
     SignatureMalformed "signature_malformed" 401 "The request signature is incomplete or malformed" "Send every field of the signature scheme once, in its documented form.";
     /// The key is unknown or the signature does not match. Both say the same.
@@ -230,8 +228,6 @@ codes! {
     NotYetInForce "not_yet_in_force" 503 "The change is saved but not yet in force" "Nothing needs to be repeated; the gateway keeps trying.";
     /// The request names a host that is not the admin address: a page that rebinds its name would.
     WrongAdminHost "wrong_admin_host" 421 "This is not the address of the admin API" "Use the address that the gateway prints at start.";
-    /// The change would lock out the one who makes it.
-    WouldLockOutEditor "would_lock_out_editor" 409 "The change would lock you out" "Use the command line on the gateway's own machine.";
     /// The thing was changed by somebody else.
     Stale "stale" 412 "It was changed in the meantime" "Read it again and repeat the change with the new ETag.";
     /// There is no If-Match.

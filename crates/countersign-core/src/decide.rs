@@ -18,7 +18,6 @@ use crate::verified::{Identity, Verified};
 
 /// What became of a request.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is the common one; a box would cost it an allocation per request")]
 pub enum Decision {
     /// It may pass.
     Allow(Permit),

@@ -29,7 +29,7 @@ impl<'r> Authority<'r> {
             let written = text.get(..inside.len().saturating_add(2))?;
             (written, port, !inside.bytes().any(|b| b.is_ascii_uppercase()))
         } else {
-            let end = text.find(':').unwrap_or(text.len());
+            let end = text.bytes().position(|b| b == b':').unwrap_or(text.len());
             let (written, port) = text.split_at_checked(end)?;
             (written, port, name_is_lower(written)?)
         };

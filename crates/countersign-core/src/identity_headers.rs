@@ -1,13 +1,17 @@
 //! How the upstream is told who came: the one function that takes every spelling of our headers off a request and then sets
 //! them. It runs on every forwarded request, whatever its route and whoever sent it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::decide::Permit;
 use crate::presented::{X_API_KEY, after_scheme};
-use crate::principal::Scopes;
+use crate::principal::{Principal, Scopes};
 use crate::signature::Profile;
+use crate::verified::Identity;
 
 /// What the headers are called, and the headers that carry credentials.
 #[derive(Debug, Clone)]
@@ -63,31 +67,83 @@ impl IdentityHeaderNames {
         self.schemes = profiles.iter().flat_map(Profile::authorization_schemes).map(Into::into).collect();
         self
     }
+}
 
-    /// The headers in the order id, username, credential, scopes, each with its value if there is one.
-    ///
-    /// What cannot stand in a header, and `%`, is percent-encoded as UTF-8, so that decoding always gives back the value.
-    pub fn values(&self, permit: &Permit) -> [(&HeaderName, Option<HeaderValue>); 4] {
-        let Some(identity) = permit.identity() else {
-            return [(&self.id, None), (&self.username, None), (&self.credential, None), (&self.scopes, None)];
-        };
-        let mut others = permit.identities().skip(1).map(|identity| &*identity.scopes).filter(|scopes| !scopes.is_empty()).peekable();
-        let scopes = if others.peek().is_some() {
-            let sets: Vec<&Scopes> = std::iter::once(&*identity.scopes).chain(others).collect();
-            let mut all: Vec<&str> = sets.iter().flat_map(|set| set.iter()).map(|scope| scope.as_str()).collect();
-            all.sort_unstable();
-            all.dedup();
-            Some(all.join(" "))
-        } else {
-            (!identity.scopes.is_empty()).then(|| identity.scopes.to_string())
-        };
-        [
-            (&self.id, value(identity.principal.id.as_str())),
-            (&self.username, value(&identity.principal.name)),
-            (&self.credential, value(&identity.credential)),
-            (&self.scopes, scopes.and_then(|scopes| value(&scopes))),
-        ]
+/// Header values of identities that came a moment ago, so that the next request of the same one need not make them again. Each
+/// data thread has its own.
+pub struct KeptValues(Box<[Option<Kept>]>);
+
+/// The values of one identity, which is told by the addresses of its parts. They are held here, so that an address cannot become
+/// that of something else.
+struct Kept {
+    principal: Arc<Principal>,
+    credential: Arc<str>,
+    scopes: Arc<Scopes>,
+    values: Values,
+}
+
+/// The values, where there are any.
+#[derive(Clone)]
+struct Values {
+    id: Option<HeaderValue>,
+    username: Option<HeaderValue>,
+    credential: Option<HeaderValue>,
+    scopes: Option<HeaderValue>,
+}
+
+impl KeptValues {
+    /// How many identities are kept; of two that want one place, the later one has it. A power of two.
+    const PLACES: usize = 512;
+
+    /// The values of an identity.
+    fn of(&mut self, identity: &Identity) -> Values {
+        // The lowest bits of an address say nothing; the multiplication spreads the others.
+        let address = Arc::as_ptr(&identity.credential).cast::<u8>().addr() as u64;
+        let place = (address >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - Self::PLACES.ilog2());
+        match self.0.get_mut(place as usize) {
+            Some(Some(kept)) if kept.is_of(identity) => kept.values.clone(),
+            Some(other) => other.insert(Kept::new(identity)).values.clone(),
+            None => Kept::new(identity).values,
+        }
     }
+}
+
+impl Default for KeptValues {
+    fn default() -> Self {
+        Self((0..Self::PLACES).map(|_| None).collect())
+    }
+}
+
+impl Kept {
+    fn new(identity: &Identity) -> Self {
+        Self {
+            principal: Arc::clone(&identity.principal),
+            credential: Arc::clone(&identity.credential),
+            scopes: Arc::clone(&identity.scopes),
+            values: Values {
+                id: value(identity.principal.id.as_str()),
+                username: value(&identity.principal.name),
+                credential: value(&identity.credential),
+                scopes: if identity.scopes.is_empty() { None } else { value(&identity.scopes.to_string()) },
+            },
+        }
+    }
+
+    fn is_of(&self, identity: &Identity) -> bool {
+        Arc::ptr_eq(&self.credential, &identity.credential)
+            && Arc::ptr_eq(&self.principal, &identity.principal)
+            && Arc::ptr_eq(&self.scopes, &identity.scopes)
+    }
+}
+
+/// The scopes of all credentials together, when there is more than one that has any.
+fn shared_scopes(permit: &Permit) -> Option<HeaderValue> {
+    let mut sets = permit.identities().map(|identity| &identity.scopes).filter(|scopes| !scopes.is_empty());
+    let (first, second) = (sets.next()?, sets.next()?);
+    let mut all: Vec<&str> = [first, second].into_iter().chain(sets).flat_map(|set| set.iter()).map(|scope| scope.as_str()).collect();
+    all.sort_unstable();
+    all.dedup();
+    value(&all.join(" "))
 }
 
 impl Default for IdentityHeaderNames {
@@ -108,12 +164,16 @@ impl Default for IdentityHeaderNames {
 
 /// Makes the headers say who came, and nothing else say it: takes off every spelling of our names, and of the headers that
 /// carry credentials unless `forward_credentials`; then sets ours from the permit. A request that passed without credentials
-/// gets none of them.
+/// gets none of them. `kept` is the thread's own.
 ///
+/// What cannot stand in a header, and `%`, is percent-encoded as UTF-8, so that decoding always gives back the value.
 /// `Authorization` of a scheme that is not ours (`Basic`) is the upstream's business and stays.
-pub fn apply(headers: &mut HeaderMap, names: &IdentityHeaderNames, permit: &Permit, forward_credentials: bool) {
+pub fn apply(headers: &mut HeaderMap, names: &IdentityHeaderNames, permit: &Permit, forward_credentials: bool, kept: &mut KeptValues) {
     strip(headers, names, forward_credentials);
-    for (name, value) in names.values(permit) {
+    let Some(identity) = permit.identity() else { return };
+    let Values { id, username, credential, scopes } = kept.of(identity);
+    let scopes = shared_scopes(permit).or(scopes);
+    for (name, value) in [(&names.id, id), (&names.username, username), (&names.credential, credential), (&names.scopes, scopes)] {
         if let Some(value) = value {
             headers.insert(name, value);
         }
@@ -121,22 +181,23 @@ pub fn apply(headers: &mut HeaderMap, names: &IdentityHeaderNames, permit: &Perm
 }
 
 fn strip(headers: &mut HeaderMap, names: &IdentityHeaderNames, forward_credentials: bool) {
-    let goes = |headers: &HeaderMap, name: &HeaderName| {
-        names.ours.contains(name)
-            || (!forward_credentials
-                && names.credentials.contains(name)
-                && (name != AUTHORIZATION || has_credential(headers, &names.schemes)))
-    };
     loop {
         // A few at a time, so that nothing is allocated for them.
-        let mut found: [Option<HeaderName>; 8] = [const { None }; 8];
-        let going = headers.keys().filter(|name| goes(headers, name));
+        let mut found: [Option<Cow<'_, HeaderName>>; 8] = [const { None }; 8];
+        let going = headers.keys().filter_map(|name| {
+            let known = names.ours.find(name);
+            let credential =
+                |name| names.credentials.find(name).filter(|_| name != AUTHORIZATION || has_credential(headers, &names.schemes));
+            let known = if forward_credentials { known } else { known.or_else(|| credential(name)) };
+            // The usual spelling is at hand and need not be taken from the request.
+            known.map(|known| if known == name { Cow::Borrowed(known) } else { Cow::Owned(name.clone()) })
+        });
         for (slot, name) in found.iter_mut().zip(going) {
-            *slot = Some(name.clone());
+            *slot = Some(name);
         }
         let full = found.iter().all(Option::is_some);
-        for name in found.into_iter().flatten() {
-            headers.remove(name);
+        for name in found.iter().flatten() {
+            headers.remove(&**name);
         }
         if !full {
             return;
@@ -186,7 +247,7 @@ const TAKEN: [&str; 24] = [
 /// (`HTTP_X_CONSUMER_ID`) cannot tell those apart.
 #[derive(Debug, Clone, Default)]
 struct Folded {
-    names: Vec<Box<[u8]>>,
+    names: Vec<HeaderName>,
     /// Bit n is set when a name has n bytes, 63 for all longer ones: most names are ruled out without looking at them.
     lengths: u64,
 }
@@ -199,21 +260,31 @@ impl Folded {
     }
 
     fn add(&mut self, name: &HeaderName) {
-        self.names.push(name.as_str().bytes().map(fold).collect());
+        self.names.push(name.clone());
         self.lengths |= 1 << name.as_str().len().min(63);
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
-        let name = name.as_str().as_bytes();
-        self.lengths & 1 << name.len().min(63) != 0
-            && self.names.iter().any(|known| known.len() == name.len() && known.iter().zip(name).all(|(known, byte)| *known == fold(*byte)))
+        self.find(name).is_some()
+    }
+
+    /// The name that a spelling stands for.
+    fn find(&self, spelled: &HeaderName) -> Option<&HeaderName> {
+        let bytes = spelled.as_str().as_bytes();
+        if self.lengths & 1 << bytes.len().min(63) == 0 {
+            return None;
+        }
+        let same = |known: &str| known.len() == bytes.len() && known.bytes().zip(bytes).all(|(known, byte)| fold(known) == fold(*byte));
+        // Nearly every name is spelled as usual, and that is seen at once.
+        self.names.iter().find(|known| *known == spelled).or_else(|| self.names.iter().find(|known| same(known.as_str())))
     }
 }
 
+/// `HeaderName` has no upper case left.
 const fn fold(byte: u8) -> u8 {
     match byte {
         b'_' | b'.' => b'-',
-        other => other.to_ascii_lowercase(),
+        other => other,
     }
 }
 
@@ -245,12 +316,13 @@ mod tests {
     use super::*;
     use crate::decide::tests::{permit_for, verified};
     use crate::rule::Kind;
+    use crate::verified::Verified;
     use proptest::prelude::*;
 
     fn applied(lines: &[(&str, &str)], permit: &Permit, forward_credentials: bool) -> Vec<String> {
         let mut headers: HeaderMap =
             lines.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
-        apply(&mut headers, &IdentityHeaderNames::default(), permit, forward_credentials);
+        apply(&mut headers, &IdentityHeaderNames::default(), permit, forward_credentials, &mut KeptValues::default());
         let mut shown: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         shown.sort_unstable();
         shown
@@ -318,6 +390,32 @@ mod tests {
     }
 
     #[test]
+    fn values_are_made_once_for_an_identity_and_never_shown_for_another() {
+        let mut kept = KeptValues::default();
+        // More than there are places, so that some want the same one.
+        let many: Vec<_> = (0..KeptValues::PLACES * 2).map(|n| verified(Kind::Jwt, &format!("us_{n}"), "read", None)).collect();
+        let mut told = |verified: &Verified<Identity>| {
+            let mut headers = HeaderMap::new();
+            apply(&mut headers, &IdentityHeaderNames::default(), &permit_for(vec![verified.clone()]), false, &mut kept);
+            headers
+        };
+        for one in &many {
+            for _ in 0..2 {
+                let headers = told(one);
+                assert_eq!(headers["x-consumer-id"], *one.get().principal.id.as_str());
+                assert_eq!(headers["x-consumer-username"], *one.get().principal.name);
+                assert_eq!(headers["x-credential-identifier"], *one.get().credential);
+                assert_eq!(headers["x-consumer-scopes"], "read");
+            }
+        }
+        let (first, again) = (told(&many[7]), told(&many[7]));
+        assert_eq!(first["x-consumer-id"].as_bytes().as_ptr(), again["x-consumer-id"].as_bytes().as_ptr(), "not made again");
+        // The same key with other scopes, as after an edit, is another identity.
+        let fewer = Identity { scopes: Arc::new("none".parse().unwrap()), ..many[7].get().clone() };
+        assert_eq!(told(&Verified::new(fewer))["x-consumer-scopes"], "none");
+    }
+
+    #[test]
     fn a_value_that_no_header_can_hold_is_encoded_and_never_split() {
         for (text, shown) in [
             ("bob", "bob"),
@@ -365,7 +463,7 @@ mod tests {
                 headers.append(HeaderName::from_bytes(spelled.as_bytes()).unwrap(), HeaderValue::from(i));
                 headers.append(HeaderName::from_bytes(format!("x-other-{i}").as_bytes()).unwrap(), HeaderValue::from(i));
             }
-            apply(&mut headers, &IdentityHeaderNames::default(), &permit_for(vec![]), false);
+            apply(&mut headers, &IdentityHeaderNames::default(), &permit_for(vec![]), false, &mut KeptValues::default());
             prop_assert_eq!(headers.len(), copies);
             prop_assert!(headers.keys().all(|name| name.as_str().starts_with("x-other-")));
         }

@@ -77,18 +77,23 @@ impl PathPattern {
         let mut segments = self.segments.iter();
         loop {
             let Some(segment) = segments.next() else { return false };
-            if matches!(segment, Segment::Rest) {
-                return true;
-            }
-            let (here, more) = match rest.split_once('/') {
-                Some((here, more)) => (here, Some(more)),
-                None => (rest, None),
-            };
-            let fits = match segment {
-                Segment::Literal(text) => same(text, here),
-                Segment::Glob(pieces) => glob(pieces, here.as_bytes(), fold),
-                Segment::One => !here.is_empty(),
-                Segment::Rest => true,
+            let parted = || rest.split_once('/').map_or((rest, None), |(here, more)| (here, Some(more)));
+            let (fits, more) = match segment {
+                Segment::Rest => return true,
+                // Compared without a look for its end: most patterns differ from a path at once.
+                Segment::Literal(text) => match rest.split_at_checked(text.len()) {
+                    Some((here, "")) => (same(text, here), None),
+                    Some((here, more)) => (same(text, here) && more.starts_with('/'), more.get(1..)),
+                    None => return false,
+                },
+                Segment::Glob(pieces) => {
+                    let (here, more) = parted();
+                    (glob(pieces, here.as_bytes(), fold), more)
+                }
+                Segment::One => {
+                    let (here, more) = parted();
+                    (!here.is_empty(), more)
+                }
             };
             if !fits {
                 return false;
@@ -239,7 +244,9 @@ mod tests {
             ("/api/v{digit}*/*", &["/api/v3/a", "/api/v3.0/", "/api/v30beta/a/b"], &["/api/v/a", "/api/vx/a", "/api/v3"]),
             ("/files/*.json", &["/files/a.json", "/files/.json", "/files/a.json.json"], &["/files/a.jsonx", "/files/a/b.json"]),
             ("/a*b*c", &["/abc", "/axxbxxc", "/abbbc", "/abcbc"], &["/ab", "/abcd"]),
-            ("/admin", &["/admin"], &["/administrator", "/admin/", "/Admin"]),
+            ("/admin", &["/admin"], &["/administrator", "/admin/", "/Admin", "/admi", "/"]),
+            ("/a/b/", &["/a/b/"], &["/a/b", "/a/b//", "/a/b/c", "/a/bc/"]),
+            ("/abc/*/d", &["/abc/x/d"], &["/abc/x", "/ab\u{e9}/x/d", "/abc\u{e9}/x/d", "/abcd/x/d"]),
         ] {
             for path in good {
                 assert!(pattern(written).matches(path), "{written} should match {path}");

@@ -7,18 +7,24 @@ use crate::now::UnixMillis;
 use crate::principal::{Principal, Scopes};
 use crate::rule::Kind;
 
-/// Something that a verifier of this crate has checked. Nobody else can make one.
-#[derive(Debug, Clone)]
-pub struct Verified<T>(T);
+/// Something that a verifier of this crate has checked. Nobody else can make one. Small, because it goes through many hands.
+#[derive(Debug)]
+pub struct Verified<T>(Arc<T>);
 
 impl<T> Verified<T> {
-    pub(crate) const fn new(checked: T) -> Self {
-        Self(checked)
+    pub(crate) fn new(checked: T) -> Self {
+        Self(Arc::new(checked))
     }
 
     /// What was checked.
-    pub const fn get(&self) -> &T {
+    pub fn get(&self) -> &T {
         &self.0
+    }
+}
+
+impl<T> Clone for Verified<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 

@@ -35,7 +35,10 @@ impl Gateway {
     pub fn serve(folder: &Path, config: &str) -> Self {
         let file = folder.join("countersign.toml");
         fs::write(&file, config).expect("the folder can be written");
-        Self::start(folder, Command::new(program()).args(["serve", "--config"]).arg(&file))
+        // A write beyond a limit fails then, as on a full disk, and does not end the process: see `limit_files`.
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve --config \"$1\""]).arg(program()).arg(&file);
+        Self::start(folder, &mut command)
     }
 
     /// `countersign dev` on free ports with data in `folder/data`. Gives what it printed, too.
@@ -102,6 +105,14 @@ impl Gateway {
             line.trim().trim_end_matches(" kB").parse().expect("a number")
         };
         (value("VmRSS:"), value("VmHWM:"))
+    }
+
+    /// From now on no file of the gateway can grow beyond so many bytes (RLIMIT_FSIZE); `None` takes the limit away. Its log is
+    /// such a file, too.
+    pub fn limit_files(&self, most: Option<u64>) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");
+        let limit = rustix::process::Rlimit { current: most, maximum: None };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).expect("the child is ours");
     }
 
     /// kill -9, and waits for the end.

@@ -157,8 +157,14 @@ impl Scene {
 
     /// SIGTERM, wait, start again.
     pub fn stop_and_start_again(&mut self) {
+        self.stop_and_start_again_after(|| {});
+    }
+
+    /// SIGTERM, wait, do something to the data, start again.
+    pub fn stop_and_start_again_after(&mut self, act: impl FnOnce()) {
         let stopped = std::mem::replace(&mut self.gateway, Gateway::nobody());
         assert!(stopped.stop().success(), "a planned end is a good end");
+        act();
         self.start_again();
     }
 

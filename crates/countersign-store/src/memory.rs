@@ -25,6 +25,7 @@ mod tiers;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,7 +36,7 @@ use crate::{ReplayCache, ReplayUnavailable};
 use counters::Counters;
 use directory_lock::DirectoryLock;
 use raiser::{Raiser, Raising};
-use segment::Segment;
+use segment::{Segment, Unwritten};
 use shards::{Inserted, Limits, Shards};
 
 /// How the cache is bounded.
@@ -164,12 +165,12 @@ impl MemoryReplay {
     }
 
     /// Everything that does not wait: the answer, or what the answer `First` still waits for.
-    fn claim_now(&self, claim: &NewClaim, now: UnixMillis) -> Result<(Claim, Option<Raising>), ReplayUnavailable> {
+    fn claim_now(&self, claim: &NewClaim, now: UnixMillis) -> Result<Claimed, ReplayUnavailable> {
         if now.plus(self.behind) < self.raiser.mark() {
-            return Ok((Claim::ClockBehind, None));
+            return Ok(Claimed::Answer(Claim::ClockBehind));
         }
         if self.is_before_fence(claim) {
-            return Ok((Claim::BeforeFence, None));
+            return Ok(Claimed::Answer(Claim::BeforeFence));
         }
         if claim.keep_until > now.plus(claim.tier.reach()) {
             return Err(ReplayUnavailable("the claim would have to be kept for longer than its tier keeps any".into()));
@@ -192,7 +193,7 @@ impl MemoryReplay {
             (Inserted::Broken, _) => return Err(ReplayUnavailable("the claim log cannot be written".into())),
             (Inserted::Closed, _) => return Err(ReplayUnavailable("it is closed".into())),
         };
-        Ok((answer, None))
+        Ok(Claimed::Answer(answer))
     }
 
     /// Whether a memory that was lost may have had it.
@@ -219,35 +220,46 @@ impl MemoryReplay {
 
     /// Writes down what was inserted. It was inserted first and is never taken out: when a write fails, the request is refused
     /// and stays refused.
-    fn write(
-        &self,
-        claim: &NewClaim,
-        segment: &Arc<Segment>,
-        counted: Option<&Arc<Segment>>,
-    ) -> Result<(Claim, Option<Raising>), ReplayUnavailable> {
+    fn write(&self, claim: &NewClaim, segment: &Arc<Segment>, counted: Option<&Arc<Segment>>) -> Result<Claimed, ReplayUnavailable> {
+        if counted.is_none() && !segment.id.kind.is_synced() {
+            return Ok(Claimed::Taken(segment.take(&record::of_claim(claim))));
+        }
         let failed = |segment: &Segment, error| ReplayUnavailable(format!("{}: {error}", segment.path.display()));
         segment.append(&record::of_claim(claim)).map_err(|error| failed(segment, error))?;
         if let (Some(counted), Some(counter)) = (counted, claim.counter) {
             let record = record::of_counter((claim.fingerprint, counter));
             counted.append(&record).map_err(|error| failed(counted, error))?;
         }
-        let raising = if counted.is_some() || segment.id.kind.is_synced() {
-            Some(self.raiser.raise_and_sync(claim.signed_at, segment, counted))
-        } else {
-            self.raiser.raise_for(claim.signed_at)
-        };
-        Ok((Claim::First, raising))
+        Ok(Claimed::Written(self.raiser.raise_and_sync(claim.signed_at, segment, counted)))
     }
+}
+
+/// How far a claim came without waiting.
+enum Claimed {
+    /// It is answered.
+    Answer(Claim),
+    /// It came first and is to be written.
+    Taken(Unwritten),
+    /// It came first and is written; it waits for the disk.
+    Written(Raising),
 }
 
 #[async_trait]
 impl ReplayCache for MemoryReplay {
     async fn claim(&self, claim: &NewClaim, now: UnixMillis) -> Result<Claim, ReplayUnavailable> {
-        let (answer, raising) = self.claim_now(claim, now)?;
+        let raising = match self.claim_now(claim, now)? {
+            Claimed::Answer(answer) => return Ok(answer),
+            Claimed::Written(raising) => Some(raising),
+            Claimed::Taken(unwritten) => {
+                after_others().await;
+                unwritten.write()?;
+                self.raiser.raise_for(claim.signed_at)
+            }
+        };
         if let Some(raising) = raising {
             raising.done().await?;
         }
-        Ok(answer)
+        Ok(Claim::First)
     }
 
     fn fence(&self) -> UnixMillis {
@@ -257,6 +269,20 @@ impl ReplayCache for MemoryReplay {
     async fn close(&self) -> Result<(), ReplayUnavailable> {
         self.raiser.close().await
     }
+}
+
+/// Lets those go first that can go on now, so that what they claim is written together with this claim. A `write` costs more
+/// than coming back.
+async fn after_others() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The smallest moment on a whole second that is `BLOCK` or more after `signed_at`. Whole seconds, so that of many claims one asks.

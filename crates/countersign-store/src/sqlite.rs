@@ -28,7 +28,7 @@ use countersign_core::refresh::Session;
 use countersign_core::secret::CredentialHash;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Row as _, SqlSafeStr as _, SqlitePool};
+use sqlx::{Connection as _, Row as _, SqlSafeStr as _, SqlitePool};
 
 use crate::rows::Columns;
 use crate::{
@@ -65,8 +65,15 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(LONGEST_WAIT);
-        let pool =
-            || SqlitePoolOptions::new().acquire_timeout(LONGEST_WAIT).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        let pool = || {
+            let pool = SqlitePoolOptions::new().acquire_timeout(LONGEST_WAIT).idle_timeout(None).max_lifetime(None);
+            // When the disk is full, SQLite ends a transaction by itself, and sqlx goes on to believe that the connection is in it:
+            // every later act would fail. Such a connection is replaced.
+            pool.test_before_acquire(false).before_acquire(|connection, _| {
+                let fit = !connection.is_in_transaction();
+                Box::pin(async move { Ok(fit) })
+            })
+        };
         let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
         let version: String = sqlx::query_scalar(act::SQLITE_VERSION).fetch_one(&writer).await.map_err(failed)?;
         if !is_new_enough(&version) {

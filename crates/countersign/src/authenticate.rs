@@ -157,13 +157,14 @@ async fn check_signature(
         return Err(Code::SignatureMismatch.into());
     }
     // A body that comes in drops is not worth waiting for once the signature has become too old.
+    let there = !body.is_end();
     let reading = read_signed_body(worker, view, fields.profile().body_use(), body);
     let body = match fields.good_until() {
-        Some(end) => {
+        Some(end) if there => {
             let read = tokio::time::timeout(end.since(worker.now()), reading).await;
             read.map_err(|_elapsed| Refusal::from(Code::TimestampTooOld))??
         }
-        None => reading.await?,
+        _ => reading.await?,
     };
     // Read again: while the body came in, the key may have been disabled and its secret removed.
     let (snapshot, now) = (worker.snapshot(), worker.now());

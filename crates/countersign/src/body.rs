@@ -44,8 +44,8 @@ pub enum Source {
     Passing(RequestBody),
     /// Read and checked before forwarding.
     Buffered(Option<Buffered>),
-    /// Compared with its declared digest while it passes.
-    Checked(CheckedBody),
+    /// Compared with its declared digest while it passes. Boxed because it is rare and large, and each request is moved often.
+    Checked(Box<CheckedBody>),
     /// Read into a temporary file and checked before forwarding.
     Spooled(SpooledBody),
 }
@@ -270,7 +270,7 @@ impl CheckedBody {
         start: Option<(Buffered, BodyHasher)>,
         body: RequestBody,
         declared: [u8; 32],
-    ) -> (Self, oneshot::Receiver<Result<(), Refusal>>) {
+    ) -> (Box<Self>, oneshot::Receiver<Result<(), Refusal>>) {
         let (outcome, told) = oneshot::channel();
         // Unknown when a part was read already: then the length was not declared.
         let size_hint = if start.is_some() { SizeHint::default() } else { body.size_hint() };
@@ -278,7 +278,7 @@ impl CheckedBody {
             Some((buffered, hasher)) => (Some(buffered.into_bytes()), hasher),
             None => (None, BodyHasher::new()),
         };
-        (Self { body, size_hint, hasher: Some(hasher), declared, held, outcome: Some(outcome) }, told)
+        (Box::new(Self { body, size_hint, hasher: Some(hasher), declared, held, outcome: Some(outcome) }), told)
     }
 
     fn tell(&mut self, outcome: Result<(), Refusal>) {

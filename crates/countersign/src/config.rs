@@ -151,6 +151,8 @@ pub struct Limits {
     pub hashing_threads: NonZeroUsize,
     /// Logins that wait for a hashing thread; the next is answered 429.
     pub hashing_queue: usize,
+    /// Requests that the control side answers at once; the next is answered 503.
+    pub control_requests: NonZeroUsize,
 }
 
 impl Default for Limits {
@@ -170,6 +172,7 @@ impl Default for Limits {
             drain_time: Duration::from_secs(30),
             hashing_threads: cores(),
             hashing_queue: 64,
+            control_requests: NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN),
         }
     }
 }

@@ -316,11 +316,9 @@ impl Reading<'_> {
             connections: self.count(table.connections.as_ref(), 1..=1_000_000, usual.connections),
             nonces_per_key: self.count(table.nonces_per_key.as_ref(), 100..=100_000_000, usual.nonces_per_key),
             drain_time: self.seconds(table.drain_seconds.as_ref(), 0..=3600, usual.drain_time),
-            hashing_threads: self
-                .number(table.hashing_threads.as_ref(), 1..=256)
-                .and_then(|n| NonZeroUsize::new(n as usize))
-                .unwrap_or(usual.hashing_threads),
+            hashing_threads: self.at_least_one(table.hashing_threads.as_ref(), 256, usual.hashing_threads),
             hashing_queue: self.count(table.hashing_queue.as_ref(), 0..=100_000, usual.hashing_queue),
+            control_requests: self.at_least_one(table.control_requests.as_ref(), 100_000, usual.control_requests),
         };
         let pairs = [
             (
@@ -408,6 +406,10 @@ impl Reading<'_> {
 
     fn count(&mut self, number: Option<&Spanned<i64>>, range: std::ops::RangeInclusive<i64>, usual: usize) -> usize {
         self.number(number, range).and_then(|n| n.try_into().ok()).unwrap_or(usual)
+    }
+
+    fn at_least_one(&mut self, number: Option<&Spanned<i64>>, most: i64, usual: NonZeroUsize) -> NonZeroUsize {
+        self.number(number, 1..=most).and_then(|n| NonZeroUsize::new(n.try_into().ok()?)).unwrap_or(usual)
     }
 
     fn bytes(&mut self, number: Option<&Spanned<i64>>, range: std::ops::RangeInclusive<i64>, usual: u64) -> u64 {

@@ -109,6 +109,8 @@ pub struct LimitsTable {
     pub hashing_threads: Option<Spanned<i64>>,
     /// 0 to 100000.
     pub hashing_queue: Option<Spanned<i64>>,
+    /// 1 to 100000.
+    pub control_requests: Option<Spanned<i64>>,
 }
 
 /// `[upstream.NAME]`

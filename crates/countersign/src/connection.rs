@@ -62,8 +62,8 @@ pub struct Open {
     gate: Arc<GateState>,
     /// What the gate was waiting for when it was last looked at, and since when.
     watched: Cell<(u32, Instant)>,
-    /// What let the answer in that is under way, and since when it is.
-    streams: RefCell<Option<(Permit, Instant)>>,
+    /// What let the answer in that is under way, and when the sweep first saw it.
+    streams: RefCell<Option<(Permit, Option<Instant>)>>,
     /// The request that is being forwarded.
     forwarded: RefCell<Option<Progress>>,
     order: Cell<Order>,
@@ -127,14 +127,14 @@ impl Connections {
 
     /// Ends connections that take too long, and all of them when the process stops.
     pub fn sweep(&self, worker: &Worker) {
-        let stage = *self.stage.borrow();
+        let (stage, now) = (*self.stage.borrow(), Instant::now());
         self.open.borrow_mut().retain(|open| {
             let Some(open) = open.upgrade() else { return false };
-            open.check_progress();
+            open.check_progress(now);
             match stage {
                 Stage::Running => {
-                    open.check_time(&self.limits);
-                    open.check_permit(worker);
+                    open.check_time(&self.limits, now);
+                    open.check_permit(worker, now);
                 }
                 Stage::Draining => open.tell(Order::Finish),
                 Stage::Over => open.tell(Order::Cut),
@@ -202,7 +202,7 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
 impl Open {
     /// An answer is under way that this permit let in.
     pub fn streams_under(&self, permit: Permit) {
-        *self.streams.borrow_mut() = Some((permit, Instant::now()));
+        *self.streams.borrow_mut() = Some((permit, None));
     }
 
     /// A request is being forwarded: the sweep tells it when the upstream takes too long.
@@ -210,8 +210,8 @@ impl Open {
         *self.forwarded.borrow_mut() = Some(progress.clone());
     }
 
-    fn check_progress(&self) {
-        if self.forwarded.borrow().as_ref().is_some_and(Progress::is_late) {
+    fn check_progress(&self, now: Instant) {
+        if self.forwarded.borrow().as_ref().is_some_and(|progress| progress.is_late(now)) {
             self.forwarded.take();
             self.wake();
         }
@@ -223,14 +223,15 @@ impl Open {
     }
 
     /// Cuts an answer that has been under way for long when what let it in no longer stands.
-    fn check_permit(&self, worker: &Worker) {
+    fn check_permit(&self, worker: &Worker, now: Instant) {
         if !matches!(self.gate.waits_for(), Wait::Answer | Wait::Stream | Wait::Body | Wait::Reader) {
             self.streams.take();
             return;
         }
-        let streams = self.streams.borrow();
-        let Some((permit, since)) = streams.as_ref() else { return };
-        if since.elapsed() >= LONG_STREAM && !worker.snapshot().still_lets_in(permit, worker.now()) {
+        let mut streams = self.streams.borrow_mut();
+        let Some((permit, since)) = streams.as_mut() else { return };
+        let since = *since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= LONG_STREAM && !worker.snapshot().still_lets_in(permit, worker.now()) {
             self.tell(Order::Cut);
         }
     }
@@ -248,11 +249,11 @@ impl Open {
     }
 
     /// Ends the connection if what it waits for takes too long. Called now and then: limits are held to within that.
-    fn check_time(&self, limits: &Limits) {
+    fn check_time(&self, limits: &Limits, now: Instant) {
         let mark = self.gate.mark();
         let (seen, since) = self.watched.get();
         if mark != seen {
-            self.watched.set((mark, Instant::now()));
+            self.watched.set((mark, now));
             return;
         }
         let most = match self.gate.waits_for() {
@@ -262,7 +263,7 @@ impl Open {
             Wait::Close => CLOSING_TIME,
             Wait::Answer | Wait::Tunnel => return,
         };
-        if since.elapsed() >= most {
+        if now.saturating_duration_since(since) >= most {
             match self.gate.waits_for() {
                 // Who does not read cannot be told anything.
                 Wait::Close | Wait::Reader => self.tell(Order::Cut),

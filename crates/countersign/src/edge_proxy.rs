@@ -62,7 +62,7 @@ async fn answer(
     manners: &mut Manners,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let upgrade = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let view = RequestView::judge(&head, &open.connection)?;
     match open.reserved.find(view.path()) {
         Reserved::Yes => return ask_control(worker, &view, &head, body, id).await,
@@ -105,7 +105,11 @@ async fn answer(
     count_uses(worker, &decided_under, &permit);
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
-    let head = outbound(head, &permit, &snapshot.identity_headers, route.forward_credentials, facts, id, upgrade.is_some())?;
+    // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
+    leave_hop(&mut head, upgrade.is_some())?;
+    let (headers, names) = (&mut head.headers, &snapshot.identity_headers);
+    identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
+    say_the_way(headers, facts, id);
     let progress = Progress::begin();
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
@@ -208,17 +212,8 @@ struct ForwardedFacts {
     address: HeaderValue,
 }
 
-/// Turns the head of a request into what the upstream gets: what was judged, without what is only between the client and
-/// us, with who it is.
-fn outbound(
-    mut head: Parts,
-    permit: &Permit,
-    names: &identity_headers::IdentityHeaderNames,
-    forward_credentials: bool,
-    facts: ForwardedFacts,
-    id: &RequestId,
-    upgrade: bool,
-) -> Result<Parts, Refusal> {
+/// Takes off the head of a request what is only between the client and us. What is left is what was judged.
+fn leave_hop(head: &mut Parts, upgrade: bool) -> Result<(), Refusal> {
     // An absolute target was reduced to its path; Host says the same.
     if head.uri.authority().is_some() {
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
@@ -226,11 +221,13 @@ fn outbound(
     }
     // Each hop says its own version (RFC 9110 section 2.5).
     head.version = Version::HTTP_11;
-    let headers = &mut head.headers;
-    // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
-    strip_connection(headers, upgrade)?;
-    headers.remove(EXPECT);
-    identity_headers::apply(headers, names, permit, forward_credentials);
+    strip_connection(&mut head.headers, upgrade)?;
+    head.headers.remove(EXPECT);
+    Ok(())
+}
+
+/// Tells the upstream where the request came from, and nothing of what the client says about it.
+fn say_the_way(headers: &mut HeaderMap, facts: ForwardedFacts, id: &RequestId) {
     strip_hearsay(headers);
     headers.insert(X_FORWARDED_FOR, facts.address);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if facts.scheme == Scheme::Https { "https" } else { "http" }));
@@ -241,7 +238,6 @@ fn outbound(
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
     }
-    Ok(head)
 }
 
 /// Removes what a client says about the way it came; what we know is said instead. One look at each name, as nearly no
@@ -270,14 +266,9 @@ fn strip_connection(headers: &mut HeaderMap, upgrade: bool) -> Result<(), Refusa
 
 /// Counts the entries and API keys that let a request in. Signing secrets are counted where they are told apart.
 fn count_uses(worker: &Worker, snapshot: &Snapshot, permit: &Permit) {
-    let mut uses = worker.uses.borrow_mut();
-    let now = worker.now();
-    for entry in permit.matched().iter().filter_map(|found| snapshot.lists.entry_id(*found)) {
-        uses.count(entry.as_str(), now);
-    }
-    for identity in permit.identities().filter(|identity| identity.kind == Kind::ApiKey) {
-        uses.count(&identity.credential, now);
-    }
+    let count = |id: &str| worker.uses.borrow_mut().count(id, worker.now());
+    permit.matched().iter().filter_map(|found| snapshot.lists.entry_id(*found)).for_each(|entry| count(entry.as_str()));
+    permit.identities().filter(|identity| identity.kind == Kind::ApiKey).for_each(|identity| count(&identity.credential));
 }
 
 /// The client's address for the upstream; made once a connection, as it rarely differs between requests.

@@ -40,11 +40,13 @@ pub use self::state::{Answer, GateState, Wait};
 
 /// How much one read takes from the socket.
 const READ: usize = 32 * 1024;
+/// Up to so many bytes a list of slices is copied into one buffer and written from there: a list costs the kernel more than that.
+const GATHER: usize = 4 * 1024;
 /// The largest buffer that a connection keeps while it holds nothing.
 const KEEP: usize = 4 * 1024;
 
 thread_local! {
-    // One for all connections of a thread: a connection that waits for its client holds no buffer.
+    // One for all connections of a thread, for reads and for writes: a connection that waits holds no buffer.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
@@ -273,7 +275,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
-        let written = Pin::new(&mut gate.io).poll_write_vectored(cx, slices);
+        let length = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let written =
+            if length <= GATHER { poll_gathered(&mut gate.io, cx, slices) } else { Pin::new(&mut gate.io).poll_write_vectored(cx, slices) };
         gate.state.wait_for_reader(written.is_pending());
         written
     }
@@ -317,5 +321,19 @@ fn poll_read<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>, most: usi
         ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
         take(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
+    })
+}
+
+/// Writes the slices, which are at most [`GATHER`] bytes, as one.
+fn poll_gathered<IO: AsyncWrite + Unpin>(io: &mut IO, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut length = 0usize;
+        for slice in slices {
+            let end = length.saturating_add(slice.len());
+            let Some(to) = scratch.get_mut(length..end) else { break };
+            to.copy_from_slice(slice);
+            length = end;
+        }
+        Pin::new(io).poll_write(cx, scratch.get(..length).unwrap_or_default())
     })
 }

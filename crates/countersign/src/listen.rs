@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign_core::fresh::Fresh;
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use crate::connection;
 use crate::worker::{Shared, Worker};
 
 /// How often a data thread looks for connections and requests that take too long.
-const SWEEP: Duration = Duration::from_millis(500);
+pub const SWEEP: Duration = Duration::from_millis(500);
 
 /// How far the process is on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,7 +147,8 @@ impl DataThread {
                 _ = sweep.tick() => {
                     connections.sweep(&worker);
                     worker.uses.borrow_mut().hand_over();
-                    worker.upstreams.values().for_each(|upstream| upstream.sweep());
+                    let now = Instant::now();
+                    worker.upstreams.values().for_each(|upstream| upstream.sweep(now));
                 }
                 Ok(()) = self.stage.changed() => connections.sweep(&worker),
             }

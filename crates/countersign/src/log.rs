@@ -12,6 +12,8 @@ pub fn start(format: LogFormat, level: &str) {
     let to_terminal = std::io::stderr().is_terminal();
     let colour = to_terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(colour);
+    // A line that cannot be written, as on a full disk, is lost. To complain of it where it was written to would panic.
+    let log = log.log_internal_errors(false);
     let text = match format {
         LogFormat::Auto => to_terminal,
         LogFormat::Text => true,

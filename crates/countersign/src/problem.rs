@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Serialize)]
 pub struct Problem<'a> {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Type,
     title: &'static str,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,6 +22,20 @@ pub struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+}
+
+/// What names a code in `type`.
+#[derive(Debug)]
+struct Type(Code);
+
+impl Type {
+    const PREFIX: &str = "urn:countersign:error:";
+}
+
+impl Serialize for Type {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}{}", Self::PREFIX, self.0))
+    }
 }
 
 /// What is wrong with one field of a body.
@@ -46,7 +60,7 @@ impl<'a> Problem<'a> {
     pub fn of(refusal: &'a Refusal, request: &'a RequestId, errors: &'a [FieldError]) -> Self {
         let code = refusal.code;
         Self {
-            kind: format!("urn:countersign:error:{code}"),
+            kind: Type(code),
             title: code.title(),
             status: code.status(),
             detail: refusal.detail.as_deref(),
@@ -71,18 +85,22 @@ impl Problem<'_> {
     /// The same text without a serializer, for what is refused by the thousand. Nothing in it needs escaping: it comes from
     /// the table of codes, and a request id is letters and digits.
     fn plain(&self) -> String {
-        let mut text = String::with_capacity(384);
-        for (key, value) in [("{\"type\":\"", self.kind.as_str()), ("\",\"title\":\"", self.title)] {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let parts = [
+            ("{\"type\":\"", Type::PREFIX),
+            ("", self.code),
+            ("\",\"title\":\"", self.title),
+            ("\",\"status\":", status.as_str()),
+            (",\"code\":\"", self.code),
+            ("\",\"fix\":\"", self.fix),
+            ("\",\"request_id\":\"", self.request_id),
+            ("\"}", ""),
+        ];
+        let mut text = String::with_capacity(parts.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum());
+        for (key, value) in parts {
             text.push_str(key);
             text.push_str(value);
         }
-        text.push_str("\",\"status\":");
-        text.push_str(&self.status.to_string());
-        for (key, value) in [(",\"code\":\"", self.code), ("\",\"fix\":\"", self.fix), ("\",\"request_id\":\"", self.request_id)] {
-            text.push_str(key);
-            text.push_str(value);
-        }
-        text.push_str("\"}");
         text
     }
 }

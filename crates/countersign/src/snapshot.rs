@@ -1,6 +1,6 @@
 //! The rules as of one revision: what the data path decides by. Immutable; replaced whole, never patched.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap as StdMap;
 use std::sync::Arc;
 
 use countersign_core::access_token::{Expected, TokenRing};
@@ -17,6 +17,8 @@ use countersign_core::sealed::{CannotOpen, MasterKey};
 use countersign_core::secret::{CredentialHash, SecretText};
 use countersign_core::signature::{LiveKey, LiveSecret, Profile};
 use countersign_core::verified::Identity;
+// Fast ones will do: what is in them was given out by us or entered by an administrator, not chosen by who sends requests.
+use foldhash::{HashMap, HashSet};
 
 use crate::config::Tokens;
 
@@ -88,7 +90,7 @@ impl LiveKeys {
     /// # Errors
     /// When a secret cannot be decrypted: the master key is not the one it was sealed with.
     pub fn build(directory: Directory, master: &MasterKey, profiles: &[Profile]) -> Result<Self, BadDirectory> {
-        let clients: HashMap<_, _> = directory
+        let clients: StdMap<_, _> = directory
             .clients
             .into_iter()
             .filter(|client| client.enabled)

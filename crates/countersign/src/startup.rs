@@ -128,7 +128,7 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
         .map_err(|error| StartError(error.to_string()))?;
 
     let (stage, watched) = watch::channel(Stage::Running);
-    let (bridge, inbox) = ControlBridge::new();
+    let (bridge, inbox) = ControlBridge::new(config.limits.control_requests);
     let (uses, used) = use_tally::channel();
     let shared = Shared {
         live: Arc::clone(&control.live),

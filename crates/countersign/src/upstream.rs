@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::body::ForwardBody;
 use crate::config;
+use crate::listen::SWEEP;
 
 /// An upstream as one data thread knows it.
 pub struct Upstream {
@@ -28,7 +29,15 @@ pub struct Upstream {
 
 struct Idle {
     connection: SendRequest<ForwardBody>,
-    since: Instant,
+    /// When the sweep first found it idle: a connection that is used all the time costs no look at the clock.
+    found: Option<Instant>,
+}
+
+impl Idle {
+    /// Whether it has surely not been idle for `most`.
+    fn is_fresh(&self, most: Duration) -> bool {
+        !self.connection.is_closed() && self.found.is_none_or(|found| found.elapsed().saturating_add(SWEEP) < most)
+    }
 }
 
 impl Upstream {
@@ -50,7 +59,8 @@ impl Upstream {
                 Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
-            let answer = progress.within(self.settings.response_time, connection.try_send_request(request)).await;
+            // Pinned here, because it is large and would be moved otherwise.
+            let answer = progress.within(self.settings.response_time, pin!(connection.try_send_request(request))).await;
             match answer {
                 Some(Ok(response)) => {
                     let lease = Lease { upstream: Rc::clone(self), connection: Some(connection), progress: progress.clone() };
@@ -74,16 +84,19 @@ impl Upstream {
         self.settings.response_time
     }
 
-    /// Closes idle connections that are too old. Called now and then.
-    pub fn sweep(&self) {
-        self.idle.borrow_mut().retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < self.settings.idle_time);
+    /// Closes idle connections that are too old. Called every [`SWEEP`].
+    pub fn sweep(&self, now: Instant) {
+        self.idle.borrow_mut().retain_mut(|idle| {
+            idle.found.get_or_insert(now);
+            idle.is_fresh(self.settings.idle_time)
+        });
     }
 
     fn take_idle(&self) -> Option<SendRequest<ForwardBody>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { connection, since }) = idle.pop() {
-            if !connection.is_closed() && since.elapsed() < self.settings.idle_time {
-                return Some(connection);
+        while let Some(found) = idle.pop() {
+            if found.is_fresh(self.settings.idle_time) {
+                return Some(found.connection);
             }
         }
         None
@@ -92,7 +105,7 @@ impl Upstream {
     fn give_back(&self, connection: SendRequest<ForwardBody>) {
         let mut idle = self.idle.borrow_mut();
         if !connection.is_closed() && idle.len() < self.settings.idle_connections {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, found: None });
         }
     }
 
@@ -120,13 +133,16 @@ impl Upstream {
 
 /// How a request gets on: when its head or a piece of its body was last taken, and whether that is too long ago.
 ///
-/// It has no timer of its own: who sweeps the connections looks at it and wakes the request. A timer for each request would
-/// cost more than its authentication.
+/// It has no timer of its own and looks at no clock: who sweeps the connections looks at it and wakes the request. A timer for
+/// each request would cost more than its authentication.
 #[derive(Clone)]
 pub struct Progress(Rc<Steps>);
 
 struct Steps {
-    last: Cell<Instant>,
+    /// Whether it got on since the last look.
+    moved: Cell<bool>,
+    /// The look that first found it where it is now.
+    found: Cell<Option<Instant>>,
     /// How long the upstream may take from the last step on.
     most: Cell<Duration>,
     late: Cell<bool>,
@@ -138,7 +154,8 @@ impl Progress {
     /// It begins now.
     pub fn begin() -> Self {
         Self(Rc::new(Steps {
-            last: Cell::new(Instant::now()),
+            moved: Cell::new(true),
+            found: Cell::new(None),
             most: Cell::new(Duration::MAX),
             late: Cell::new(false),
             sent: Cell::new(false),
@@ -147,7 +164,7 @@ impl Progress {
 
     /// It got on.
     pub fn step(&self) {
-        self.0.last.set(Instant::now());
+        self.0.moved.set(true);
     }
 
     /// Nothing of the request's body is left to send.
@@ -155,12 +172,19 @@ impl Progress {
         self.0.sent.set(true);
     }
 
-    /// Whether the last step is too long ago; once it is, it stays so.
-    pub fn is_late(&self) -> bool {
-        if self.0.last.get().elapsed() >= self.0.most.get() {
-            self.0.late.set(true);
+    /// Looks at it, and says whether the last step is too long ago. Once it is, it stays so. Never too early; too late by up to
+    /// the time between two looks, and by as much again because the first of them is taken for the step.
+    pub fn is_late(&self, now: Instant) -> bool {
+        let steps = &*self.0;
+        match steps.found.get().filter(|_| !steps.moved.get()) {
+            Some(found) if now.saturating_duration_since(found) >= steps.most.get() => steps.late.set(true),
+            Some(_) => {}
+            None => {
+                steps.moved.set(false);
+                steps.found.set(Some(now));
+            }
         }
-        self.0.late.get()
+        steps.late.get()
     }
 
     /// What `work` comes to, or nothing when there was no progress for `most`.

@@ -13,14 +13,14 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// The counts of one data thread.
 pub struct UseTally {
-    counts: HashMap<String, (u64, UnixMillis)>,
+    counts: foldhash::HashMap<String, (u64, UnixMillis)>,
     sender: mpsc::Sender<Vec<Use>>,
 }
 
 impl UseTally {
     /// Nothing counted yet.
     pub fn new(sender: mpsc::Sender<Vec<Use>>) -> Self {
-        Self { counts: HashMap::new(), sender }
+        Self { counts: foldhash::HashMap::default(), sender }
     }
 
     /// Counts one use of the entry, API key or secret `id`.

@@ -2,7 +2,6 @@
 //! Nothing here is shared between threads except through an `Arc` that is only read.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use countersign_core::fresh::Fresh;
 use countersign_core::id::{RequestId, UpstreamName};
+use countersign_core::identity_headers::KeptValues;
 use countersign_core::now::UnixMillis;
 use countersign_store::{SharedReplay, Use};
 use tokio::sync::mpsc;
@@ -60,8 +60,10 @@ pub struct Worker {
     pub shared: Shared,
     /// Tokens that were verified a moment ago.
     pub tokens: RefCell<TokenMemory>,
+    /// How upstreams were told of identities a moment ago.
+    pub identity_values: RefCell<KeptValues>,
     /// The upstreams, by name.
-    pub upstreams: HashMap<UpstreamName, Rc<Upstream>>,
+    pub upstreams: foldhash::HashMap<UpstreamName, Rc<Upstream>>,
     /// How many connections this thread has; the acceptor gives the next one to the thread with the fewest.
     pub open: Arc<AtomicUsize>,
     /// What was used since the control side was last told.
@@ -86,7 +88,8 @@ impl Worker {
         let tokens = RefCell::new(TokenMemory::new(REMEMBERED_TOKENS, token_key));
         let uses = RefCell::new(UseTally::new(shared.uses.clone()));
         let request_ids = RequestIds::new(seed);
-        Rc::new(Self { shared, tokens, upstreams, open, uses, snapshot: RefCell::new(Held { cache, held }), request_ids })
+        let identity_values = RefCell::default();
+        Rc::new(Self { shared, tokens, identity_values, upstreams, open, uses, snapshot: RefCell::new(Held { cache, held }), request_ids })
     }
 
     /// The rules in force now. One request is decided under one of these.

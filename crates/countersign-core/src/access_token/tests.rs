@@ -278,6 +278,16 @@ fn only_a_compact_signed_text_is_a_token() {
 }
 
 #[test]
+fn the_three_parts_are_base64url() {
+    for byte in 0..128u8 {
+        let good = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let text = format!("a{}a.b.{}", char::from(byte), "s".repeat(86));
+        assert_eq!(split(&text).is_some(), good, "{byte:#x}");
+    }
+    assert!(split(&format!("a\u{e9}.b.{}", "s".repeat(86))).is_none());
+}
+
+#[test]
 fn no_changed_character_goes_unnoticed() {
     let world = world();
     let good = world.signer.sign(&claims()).unwrap();

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_e2e::{PASSWORD, Scene, Tokens, USERNAME, login};
+use countersign_e2e::{PASSWORD, RecordingUpstream, Scene, Tokens, USERNAME, eventually, login, unix_seconds};
 use serde_json::{Value, json};
 
 const JSON: &str = "application/json";
@@ -37,6 +37,21 @@ fn the_access_token_is_by_rfc_9068_and_its_key_is_published() {
     let metadata = scene.get("/.well-known/oauth-authorization-server", "").assert_ok().json();
     assert_eq!(metadata["issuer"], claims["iss"]);
     assert!(!metadata["grant_types_supported"].as_array().unwrap().contains(&json!("password")), "{metadata}");
+}
+
+#[test]
+fn an_access_token_is_refused_once_it_has_expired() {
+    let scene = Scene::start_with(RecordingUpstream::start(), "[tokens]\naccess_seconds = 1\n");
+    let tokens = scene.login();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(tokens.access.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    let expires = claims["exp"].as_i64().unwrap();
+    assert_eq!(expires - claims["iat"].as_i64().unwrap(), 1);
+    eventually("its time is over", || unix_seconds() >= expires);
+    let answer = scene.get_as("/api/x", &tokens.access);
+    answer.assert_refused("token_expired");
+    assert_eq!((answer.status, scene.upstream.total_bytes()), (401, 0));
+    // The session goes on.
+    scene.refresh(&tokens.refresh).assert_ok();
 }
 
 #[test]

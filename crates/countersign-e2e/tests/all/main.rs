@@ -16,6 +16,7 @@ mod dev;
 mod drain;
 mod examples;
 mod examples_browser;
+mod failing;
 mod framing;
 mod identity;
 mod login;

@@ -1,5 +1,8 @@
-//! One file of a log: what is claimed, one append each, before the answer. What was written survives the end of the process;
-//! what was synced as well, the end of the machine.
+//! One file of a log: what is claimed is appended before the answer. What was written survives the end of the process; what was
+//! synced as well, the end of the machine.
+//!
+//! Records that come at the same time are written together: each is taken first, and whoever goes on first writes all that were
+//! taken by then. Nobody goes on before its own record is written.
 //!
 //! A segment is a header and records of 72 bytes: 64 of content and a check. All numbers are little-endian. Segments are
 //! numbered without gaps within an epoch; an epoch is one unbroken memory.
@@ -9,10 +12,12 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_core::now::UnixMillis;
 
 use super::log::Kind;
+use crate::ReplayUnavailable;
 
 /// Bytes of a record, and of the header.
 pub(super) const RECORD: usize = 72;
@@ -45,6 +50,44 @@ pub(super) struct Segment {
     unsynced: AtomicBool,
     /// How many bytes are on the disk for certain.
     synced: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+/// Records that were taken and are not written yet.
+#[derive(Default)]
+struct Waiting {
+    records: Vec<u8>,
+    /// How many were taken since the segment was opened, and how many of them are written.
+    taken: u64,
+    written: u64,
+}
+
+/// A record that does not count before it is written. Dropped, it is written all the same: a request that is given up meanwhile
+/// does not take its claim back.
+#[must_use]
+pub(super) struct Unwritten {
+    segment: Option<Arc<Segment>>,
+    place: u64,
+}
+
+impl Unwritten {
+    /// Writes it, unless that was done together with another.
+    ///
+    /// # Errors
+    /// When it cannot be written. The claim stays in memory, so its request is refused and stays refused.
+    pub fn write(mut self) -> Result<(), ReplayUnavailable> {
+        let Some(segment) = self.segment.take() else { return Ok(()) };
+        segment.write_up_to(self.place).map_err(|error| ReplayUnavailable(format!("{}: {error}", segment.path.display())))
+    }
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            // A failure breaks the segment, which the next claim finds.
+            let _ = segment.write_up_to(self.place);
+        }
+    }
 }
 
 /// Why a segment was not read.
@@ -93,6 +136,31 @@ impl Segment {
     /// Appends a record in one `write`. After a failure the segment takes no more: bytes of half a record may be in it.
     pub fn append(&self, content: &Content) -> io::Result<()> {
         self.append_all(&with_check(content, seed(self.id)))
+    }
+
+    /// Takes a record into the next write.
+    pub fn take(self: &Arc<Self>, content: &Content) -> Unwritten {
+        let record = with_check(content, seed(self.id));
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.records.extend_from_slice(&record);
+        waiting.taken = waiting.taken.saturating_add(1);
+        Unwritten { segment: Some(Arc::clone(self)), place: waiting.taken }
+    }
+
+    /// Writes what was taken, in one `write`, unless the first `place` records are written.
+    fn write_up_to(&self, place: u64) -> io::Result<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if place <= waiting.written {
+            return Ok(());
+        }
+        let written = self.append_all(&waiting.records);
+        if written.is_ok() {
+            waiting.written = waiting.taken;
+            waiting.records.clear();
+        } else {
+            waiting.records = Vec::new();
+        }
+        written
     }
 
     /// Appends records, in one `write` too.
@@ -210,7 +278,7 @@ impl Segment {
 
     fn over(id: Id, path: PathBuf, file: File, begun: UnixMillis, synced: usize) -> Self {
         let (broken, unsynced) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { id, path, file, begun, broken, unsynced, synced: AtomicU64::new(synced as u64) }
+        Self { id, path, file, begun, broken, unsynced, synced: AtomicU64::new(synced as u64), waiting: Mutex::default() }
     }
 
     #[cfg(test)]

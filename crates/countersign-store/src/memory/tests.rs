@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
+use std::task::{Context, Waker};
 
 use countersign_core::replay::Fingerprint;
 use proptest::prelude::*;
@@ -420,6 +421,59 @@ async fn nobody_else_can_read_the_files() {
     }
 }
 
+/// A claim as far as it comes without waiting, and what it would wait for.
+fn claim_without_waiting(cache: &MemoryReplay, claim: &NewClaim, now: UnixMillis) -> (Claim, Option<Raising>) {
+    match cache.claim_now(claim, now).unwrap() {
+        Claimed::Answer(answer) => (answer, None),
+        Claimed::Written(raising) => (Claim::First, Some(raising)),
+        Claimed::Taken(unwritten) => {
+            unwritten.write().unwrap();
+            (Claim::First, cache.raiser.raise_for(claim.signed_at))
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_leaves_its_claim_in_the_log() {
+    let backend = MemoryBackend::new();
+    let cache = backend.start(NOW);
+    let given_up = claim(1);
+    let mut claiming = cache.claim(&given_up, NOW);
+    assert!(claiming.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(claiming);
+    seen(&cache, 1).await;
+    drop(cache);
+    seen(&backend.start(NOW), 1).await;
+}
+
+#[test]
+fn claims_that_come_together_are_written_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let id = Id { kind: Kind::Claims(Tier::Minutes), epoch: 9, number: 5 };
+    let segment = Arc::new(Segment::create(directory.path(), id, NOW).unwrap());
+    let records = || segment.length().unwrap() / RECORD as u64 - 1;
+    let [first, second, third] = [1, 2, 3].map(|n| segment.take(&record::of_claim(&claim(n))));
+    assert_eq!(records(), 0, "taken is not written");
+    second.write().unwrap();
+    assert_eq!(records(), 3);
+    first.write().unwrap();
+    drop(third);
+    assert_eq!(records(), 3, "once each");
+    segment.take(&record::of_claim(&claim(4))).write().unwrap();
+    assert_eq!(records(), 4);
+}
+
+#[test]
+fn when_a_write_fails_nobody_who_was_in_it_goes_on() {
+    let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let segment = Arc::new(Segment::onto(full, Path::new("full"), Kind::Claims(Tier::Minutes)));
+    let taken = [1, 2].map(|n| segment.take(&record::of_claim(&claim(n))));
+    for unwritten in taken {
+        unwritten.write().unwrap_err();
+    }
+    assert!(segment.is_broken());
+}
+
 #[test]
 fn steady_traffic_does_not_wait() {
     let backend = MemoryBackend::new();
@@ -432,7 +486,7 @@ fn steady_traffic_does_not_wait() {
         let mut one = NewClaim { signed_at: now, keep_until: now.plus(SETTINGS.window_past), ..claim(low) };
         one.nonce[0] = high;
         one.message[0] = high;
-        let (answer, raising) = cache.claim_now(&one, now).unwrap();
+        let (answer, raising) = claim_without_waiting(&cache, &one, now);
         assert_eq!(answer, Claim::First);
         waited += u32::from(raising.is_some());
         while cache.stats().mark < now.plus(HEADROOM) {

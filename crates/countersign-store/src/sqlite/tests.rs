@@ -53,6 +53,32 @@ async fn every_statement_can_be_prepared() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_no_longer_in_the_way_once_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&directory.path().join("state.db")).await.unwrap();
+    let add = async |n: u32| {
+        let name: ListName = format!("list-{n}").parse().unwrap();
+        store.add_allow_list(&name, UnixMillis::from_seconds(0), &event()).await
+    };
+    let mut writer = store.writer.acquire().await.unwrap();
+    // As full as it gets: not a page more. The limit is the connection's own.
+    writer.execute("PRAGMA max_page_count = 1".into_sql_str()).await.unwrap();
+    drop(writer);
+    let mut added = 0;
+    let full = loop {
+        match add(added).await {
+            Ok(_) => added += 1,
+            Err(error) => break error,
+        }
+        assert!(added < 10_000, "it is never full");
+    };
+    assert!(matches!(full, StoreError::Unavailable(_)), "{full}");
+    // The connection that failed is not used again.
+    add(added).await.unwrap();
+    assert_eq!(store.load_allow_lists().await.unwrap().len(), added as usize + 1);
+}
+
+#[tokio::test]
 async fn nobody_else_can_read_the_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data/state.db");

@@ -33,10 +33,16 @@ impl Reading<'_> {
             let help = "a session cannot outlive session_seconds: lower refresh_idle_seconds or raise session_seconds";
             self.error(session.span(), "session_seconds is less than refresh_idle_seconds", help);
         }
+        if let Some(access) = &table.access_seconds
+            && (1..60).contains(access.get_ref())
+        {
+            let finding = Finding::warning(Some(access.span()), format!("access tokens live {} s", access.get_ref()));
+            self.findings.push(finding.help("clients will refresh all the time; 300 to 900 is usual"));
+        }
         Tokens {
             issuer: usual.issuer,
             audience,
-            access_time: self.seconds(table.access_seconds.as_ref(), 60..=3600, usual.access_time),
+            access_time: self.seconds(table.access_seconds.as_ref(), 1..=3600, usual.access_time),
             refresh_idle_time: refresh_idle_time.min(session_time),
             session_time,
             grace_time: self.seconds(table.grace_seconds.as_ref(), 0..=60, usual.grace_time),

@@ -175,7 +175,7 @@ async fn the_log_of_counters_is_carried_forward() {
     assert_eq!(answer(&cache, &counted(9, 5, NOW), NOW).await, Claim::First);
     for counter in 1..=20_000 {
         // Not waited for, as a sync each would take long.
-        assert_eq!(cache.claim_now(&counted((counter % 7) as u8, counter, NOW), NOW).unwrap().0, Claim::First);
+        assert_eq!(claim_without_waiting(&cache, &counted((counter % 7) as u8, counter, NOW), NOW).0, Claim::First);
         if counter % 1000 == 0 {
             assert_eq!(answer(&cache, &counted(8, counter, NOW), NOW).await, Claim::First);
         }
@@ -206,7 +206,7 @@ async fn counters_that_could_not_be_carried_forward_are_all_there() {
     fs::create_dir(backend.path("counters-000000000001.new")).unwrap();
     for counter in 1..=4500u64 {
         let now = NOW.plus(Duration::from_secs(counter));
-        assert_eq!(cache.claim_now(&counted(1 + (counter % 2) as u8, counter, now), now).unwrap().0, Claim::First);
+        assert_eq!(claim_without_waiting(&cache, &counted(1 + (counter % 2) as u8, counter, now), now).0, Claim::First);
     }
     let now = NOW.plus(Duration::from_secs(4501));
     assert_eq!(answer(&cache, &counted(3, 1, now), now).await, Claim::First);
@@ -240,7 +240,7 @@ async fn what_could_not_be_synced_is_refused() {
         let backend = MemoryBackend::new();
         let cache = backend.start(NOW);
         let one = if kind == UNTIMED { untimed(1, NOW) } else { counted(1, 1, NOW) };
-        let (answered, raising) = cache.claim_now(&one, NOW).unwrap();
+        let (answered, raising) = claim_without_waiting(&cache, &one, NOW);
         assert_eq!(answered, Claim::First);
         cache.raiser.fail_to_sync(kind);
         raising.unwrap().done().await.unwrap_err();
