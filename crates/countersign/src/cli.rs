@@ -1,7 +1,7 @@
 //! The command line: what can be asked for, and how it ends.
 //!
 //! - `check`: reads a configuration and prints what it means.
-//! - `sign`: signs a request, and prints or sends it.
+//! - `sign`: signs a request, and prints or sends it. `verify`: judges one offline. `profiles`: in which schemes.
 //! - `users`, `clients`, `keys`, `admin_keys`, `allow`, `sessions`, `audit`: ask a running gateway, over its local socket.
 //! - `socket`: that conversation. `show`: tables for people, JSON for programs. `when`: moments as people write them.
 //! - `password`: passwords that are typed, piped or made, and never an argument.
@@ -14,12 +14,14 @@ mod clients;
 mod explain;
 mod keys;
 mod password;
+mod profiles;
 mod secret_file;
 mod sessions;
 mod show;
 mod sign;
 mod socket;
 mod users;
+mod verify;
 mod when;
 
 use std::fmt;
@@ -60,6 +62,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Sign a request: print a curl line, or send it
     Sign(sign::SignArgs),
+    /// Judge a signed request offline, and show what its signature covers
+    Verify(verify::VerifyArgs),
+    /// Signature profiles that are built in
+    Profiles(profiles::ProfilesArgs),
     /// People who log in
     #[command(subcommand)]
     User(users::UserCommand),
@@ -217,6 +223,8 @@ fn run(command: Command) -> Result<String, Failure> {
         Command::Init(arguments) => init(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Profiles(arguments) => profiles::run(&arguments),
         Command::User(command) => users::run(command),
         Command::Client(command) => clients::run(command),
         Command::Key(command) => keys::run(command),

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use countersign_core::id::ProfileName;
 use countersign_core::now::UnixMillis;
@@ -121,12 +123,15 @@ impl Sample {
 
 /// What a trace says, for programs.
 pub fn trace_members(trace: &Trace, profile: &Profile) -> Map<String, Value> {
-    let by_name =
-        |list: &[(String, Vec<u8>)]| -> Map<String, Value> { list.iter().map(|(name, bytes)| (name.clone(), text(bytes))).collect() };
-    let seconds = |at: Option<UnixMillis>| at.map(UnixMillis::seconds);
     let mut members = Map::new();
     members.insert("fields".into(), by_name(&trace.fields).into());
-    members.insert("string_to_sign".into(), trace.strings_to_sign.first().map(|bytes| text(bytes)).into());
+    let mut strings = trace.strings_to_sign.iter();
+    let first = strings.next();
+    members.insert("string_to_sign".into(), first.map(|bytes| text(bytes)).into());
+    if let Some(bytes) = first.filter(|bytes| std::str::from_utf8(bytes).is_err()) {
+        members.insert("string_to_sign_base64".into(), STANDARD.encode(bytes).into());
+    }
+    members.insert("alternatives".into(), strings.map(|bytes| text(bytes)).collect());
     members.insert("pieces".into(), by_name(&trace.pieces).into());
     members.insert(
         "coverage".into(),
@@ -137,9 +142,27 @@ pub fn trace_members(trace: &Trace, profile: &Profile) -> Map<String, Value> {
             "named_uncovered": profile.uncovered().names().collect::<Vec<_>>(),
         }),
     );
-    members.insert("signed_at".into(), seconds(trace.signed_at).into());
-    members.insert("good_until".into(), seconds(trace.good_until).into());
+    members.insert("signed_at".into(), trace.signed_at.map(seconds).into());
+    members.insert("good_until".into(), trace.good_until.map(seconds).into());
     members
+}
+
+/// Texts by name; a name that comes more than once has a list.
+fn by_name(named: &[(String, Vec<u8>)]) -> Map<String, Value> {
+    let mut all: Map<String, Value> = Map::new();
+    for (name, bytes) in named {
+        match all.get_mut(name) {
+            None => _ = all.insert(name.clone(), text(bytes)),
+            Some(Value::Array(list)) => list.push(text(bytes)),
+            Some(first) => *first = Value::Array(vec![first.take(), text(bytes)]),
+        }
+    }
+    all
+}
+
+/// Unix seconds: a whole number where it is one.
+pub fn seconds(at: UnixMillis) -> Value {
+    if at.millis() % 1000 == 0 { at.seconds().into() } else { (at.millis() as f64 / 1000.0).into() }
 }
 
 fn text(bytes: &[u8]) -> Value {
@@ -168,6 +191,18 @@ pub async fn explain(control: &tokio::runtime::Handle, sample: Arc<Sample>, snap
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_comes_twice_has_a_list() {
+        let named = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")].map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        assert_eq!(Value::Object(by_name(&named)), json!({"a": ["1", "3", "4"], "b": "2"}));
+    }
+
+    #[test]
+    fn seconds_are_whole_where_they_are() {
+        let of = |millis| seconds(UnixMillis::from_millis(millis)).to_string();
+        assert_eq!((of(1_764_000_000_000), of(1_764_000_000_500), of(-500)), ("1764000000".into(), "1764000000.5".into(), "-0.5".into()));
+    }
 
     #[test]
     fn an_allowance_is_for_one_second() {

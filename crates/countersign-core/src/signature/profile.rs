@@ -283,6 +283,11 @@ impl Profile {
         self.key_id.is_some()
     }
 
+    /// The names of the further parts that a credential may have.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.key.attributes.iter().map(String::as_str)
+    }
+
     /// What to send as `Accept-Signature` (RFC 9421 section 5.1), for the scheme that has it.
     pub fn accept_signature(&self) -> Option<String> {
         self.builtin.as_ref()?.accept_signature()

@@ -32,11 +32,11 @@ pub struct Trace {
     pub good_until: Option<UnixMillis>,
 }
 
-impl Fields<'_> {
-    /// Judges a signature and keeps what was looked at. `secrets` are those of the key that the request names.
-    pub fn trace(&self, body: Body<'_>, secrets: &[LiveSecret], now: UnixMillis) -> Trace {
-        let mut trace = Trace {
-            judged: Ok(()),
+impl Trace {
+    /// A judgement for which nothing was looked at: the request shows no signature, or one that cannot be read.
+    pub const fn unread(judged: Result<(), Refusal>) -> Self {
+        Self {
+            judged,
             fields: Vec::new(),
             strings_to_sign: Vec::new(),
             pieces: Vec::new(),
@@ -45,7 +45,14 @@ impl Fields<'_> {
             uncovered: Vec::new(),
             signed_at: None,
             good_until: None,
-        };
+        }
+    }
+}
+
+impl Fields<'_> {
+    /// Judges a signature and keeps what was looked at. `secrets` are those of the key that the request names.
+    pub fn trace(&self, body: Body<'_>, secrets: &[LiveSecret], now: UnixMillis) -> Trace {
+        let mut trace = Trace::unread(Ok(()));
         let whole = match self.complete(body) {
             Ok(whole) => whole,
             Err(refusal) => {

@@ -25,4 +25,5 @@ mod restart;
 mod signed;
 mod tidy;
 mod tidy_pages;
+mod verify;
 mod websocket;

@@ -93,7 +93,11 @@ pub struct Style {
     pub bold: &'static str,
     /// Begins what stands back.
     pub dim: &'static str,
-    /// Ends both.
+    /// Begins what is good.
+    pub good: &'static str,
+    /// Begins what is not.
+    pub bad: &'static str,
+    /// Ends them all.
     pub plain: &'static str,
 }
 
@@ -101,9 +105,9 @@ impl Style {
     /// Marks on a terminal, unless `NO_COLOR` is set.
     pub fn of_stdout() -> Self {
         if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) {
-            Self { bold: "\x1b[1m", dim: "\x1b[2m", plain: "\x1b[0m" }
+            Self { bold: "\x1b[1m", dim: "\x1b[2m", good: "\x1b[1;32m", bad: "\x1b[1;31m", plain: "\x1b[0m" }
         } else {
-            Self { bold: "", dim: "", plain: "" }
+            Self { bold: "", dim: "", good: "", bad: "", plain: "" }
         }
     }
 }

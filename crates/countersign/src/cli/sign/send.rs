@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign_core::request_view::Scheme;
-use http::{Request, Response, header};
+use http::{HeaderName, Request, Response, header};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::{Payload, SignedRequest, shown};
+use super::{Payload, SignedRequest};
 use crate::cli::{Failure, show};
 
 /// How long connecting may take.
@@ -41,8 +41,10 @@ async fn exchange(request: SignedRequest, as_json: bool) -> Result<String, Failu
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
     let connection = tokio::spawn(connection);
-    let mut head =
-        Request::builder().method(request.method).uri(request.target.path_and_query.as_str()).header(header::HOST, authority.as_str());
+    let mut head = Request::builder().method(request.method).uri(request.target.path_and_query.as_str());
+    if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head = head.header(header::HOST, authority.as_str());
+    }
     for (name, value) in &request.headers {
         head = head.header(name, value);
     }
@@ -81,6 +83,15 @@ async fn read(response: Response<Incoming>, as_json: bool) -> Result<String, Fai
     };
     // The answer belongs on standard output even when it is a refusal; the exit status says which it was.
     if ok { Ok(said) } else { Err(Failure::Answered(said)) }
+}
+
+/// The name of a header as documentation writes it: `X-Key-Id`.
+fn shown(name: &HeaderName) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| format!("{}{}", first.to_ascii_uppercase(), letters.as_str())).unwrap_or_default()
+    };
+    name.as_str().split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 /// A file as a body, read as it is sent. Reading blocks, which is no harm where nothing else runs.
