@@ -11,6 +11,7 @@
 )]
 
 mod allow_list;
+mod clients;
 mod concurrency;
 mod dev;
 mod drain;
