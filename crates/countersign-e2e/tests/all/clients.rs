@@ -96,8 +96,14 @@ impl Case {
 }
 
 const PYTHON: &[Case] = &[
-    case("botocore_dynamodb", "sigv4", "POST", "/py/botocore-json/", "{\"TableName\": \"orders\", \"Item\": {\"id\": {\"S\": \"Zo\\u00eb\"}}}")
-        .changes(&[("orders", "0rders", MISMATCH)]),
+    case(
+        "botocore_dynamodb",
+        "sigv4",
+        "POST",
+        "/py/botocore-json/",
+        "{\"TableName\": \"orders\", \"Item\": {\"id\": {\"S\": \"Zo\\u00eb\"}}}",
+    )
+    .changes(&[("orders", "0rders", MISMATCH)]),
     case("botocore_api_gateway", "sigv4", "GET", "/py/botocore-rest/apikeys?name=a%20b%26c&limit=5", "")
         .changes(&[("limit=5", "limit=6", MISMATCH)]),
     case("botocore_presigned", "sigv4-query", "GET", "/py/botocore-presigned/?Action=GetCallerIdentity*", "")
@@ -131,8 +137,14 @@ const PYTHON: &[Case] = &[
     case("http_hmac", "acquia", "GET", "/py/http-hmac?a=x%20y&b=2", "").secret(Base64).changes(&[QUERY]),
     case("http_hmac", "acquia", "POST", "/py/http-hmac/1", ORDER).secret(Base64).changes(&[PAY_DIGEST]),
     case("tencentcloud", "tc3", "POST", "/", "{\"Name\": \"a b\"}").changes(&[("a b", "a c", MISMATCH)]),
-    case("pusher_trigger", "pusher", "POST", "/apps/3/events?*", "{\"name\": \"paid\", \"channels\": [\"orders\"], \"data\": \"{\\\"amount\\\": 10}\"}")
-        .changes(&[("auth_version=1.0", "auth_version=1.1", MISMATCH), ("paid", "owed", MALFORMED)]),
+    case(
+        "pusher_trigger",
+        "pusher",
+        "POST",
+        "/apps/3/events?*",
+        "{\"name\": \"paid\", \"channels\": [\"orders\"], \"data\": \"{\\\"amount\\\": 10}\"}",
+    )
+    .changes(&[("auth_version=1.0", "auth_version=1.1", MISMATCH), ("paid", "owed", MALFORMED)]),
     case("krakenex_api", "kraken", "POST", "/0/private/Balance", "asset=XBT&nonce=*").secret(Base64).changes(&[("XBT", "ETH", MISMATCH)]),
     case("duo_v2", "duo-v2", "POST", "/py/duo/2", "username=a%20b&limit=5").changes(&[("limit=5", "limit=6", MISMATCH)]),
     case("duo_v5", "duo-v5", "POST", "/py/duo/5", ORDER).changes(&[PAY]),
@@ -165,7 +177,9 @@ const JAVASCRIPT: &[Case] = &[
     case("http_message_signatures_cavage_defaults", "cavage", "POST", "/js/http-message-signatures/3?b=2", ORDER)
         .refused("signature_coverage", "it sends `expires` and does not sign it, so that it could be changed"),
     case("oauth", "oauth1", "GET", "/js/oauth?b=2&a=x%20y", "").secret(Token).changes(&[QUERY]),
-    case("oauth", "oauth1", "POST", "/js/oauth/1?b=2", "status=Hello%20Ladies&c=1").secret(Token).changes(&[QUERY, ("c=1", "c=2", MISMATCH)]),
+    case("oauth", "oauth1", "POST", "/js/oauth/1?b=2", "status=Hello%20Ladies&c=1")
+        .secret(Token)
+        .changes(&[QUERY, ("c=1", "c=2", MISMATCH)]),
     case("escher", "escher", "GET", "/js/escher?b=2&a=x%20y", "").changes(&[QUERY]),
     case("escher", "escher", "POST", "/js/escher/1", ORDER).changes(&[PAY]),
     case("octokit", "github", "POST", "/js/octokit", ORDER).changes(&[PAY]),

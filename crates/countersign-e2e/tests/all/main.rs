@@ -20,6 +20,7 @@ mod examples_browser;
 mod framing;
 mod identity;
 mod login;
+mod profiles;
 mod refusals;
 mod restart;
 mod signed;
