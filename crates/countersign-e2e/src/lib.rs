@@ -11,12 +11,14 @@
 
 mod connection;
 mod gateway;
+mod relay;
 mod scene;
 mod sign;
 mod upstream;
 
 pub use connection::{Answer, Connection, DEADLINE, raw};
 pub use gateway::{Gateway, program};
+pub use relay::RecordingRelay;
 pub use scene::{ADMIN_SCOPES, PASSWORD, Scene, Tokens, USERNAME, admin_call, login, try_admin_call};
 pub use sign::{Signed, Signer, hex, hmac_hex, sha256_hex};
 pub use upstream::{Received, RecordingUpstream, Reply};

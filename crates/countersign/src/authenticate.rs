@@ -15,7 +15,7 @@ use countersign_core::id::KeyId;
 use countersign_core::now::UnixMillis;
 use countersign_core::presented;
 use countersign_core::request_view::RequestView;
-use countersign_core::routes::Route;
+use countersign_core::routes::{Action, Route};
 use countersign_core::rule::Rule;
 use countersign_core::signature::{self, Body, BodyDigest, BodyUse, Fields, LiveKey};
 use countersign_core::verified::{Identity, Verified};
@@ -152,9 +152,11 @@ async fn check_signature(
         return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
     fields.check_time(worker.now(), replay.fence())?;
-    if find_key(snapshot, route, fields).is_none() && !body.is_end() {
-        // Not worth reading a body for. Says what a wrong signature says.
-        return Err(Code::SignatureMismatch.into());
+    if find_key(snapshot, route, fields).is_none() && !body.is_end() && !matches!(route.action, Action::SelfCheck { .. }) {
+        // Not worth reading a body for. Says what a wrong signature says; a self-check says more, and must not say which keys
+        // there are.
+        let sample = Sample::of(view, fields.profile(), key_id(route, fields), None, worker.now());
+        return Err(Refused { refusal: Code::SignatureMismatch.into(), sample: Some(Arc::new(sample)) });
     }
     // A body that comes in drops is not worth waiting for once the signature has become too old.
     let there = !body.is_end();
@@ -172,8 +174,7 @@ async fn check_signature(
     let good = match fields.verify(body.seen(), key, now) {
         Ok(good) => good,
         Err(refusal) => {
-            let id = if fields.profile().names_key() { fields.key_id() } else { route.signing_key.as_ref().map(KeyId::as_str) };
-            let sample = Sample::of(view, fields.profile(), id, body.into_sample(), now);
+            let sample = Sample::of(view, fields.profile(), key_id(route, fields), body.into_sample(), now);
             return Err(Refused { refusal, sample: Some(Arc::new(sample)) });
         }
     };
@@ -199,10 +200,13 @@ async fn check_signature(
     Ok(Signed { identity, body, compared })
 }
 
-/// The key that a request names, or that its route names where the scheme names none.
+/// The id of the key that a request names, or that its route names where the scheme names none.
+fn key_id<'f>(route: &'f Route, fields: &'f Fields<'_>) -> Option<&'f str> {
+    if fields.profile().names_key() { fields.key_id() } else { route.signing_key.as_ref().map(KeyId::as_str) }
+}
+
 fn find_key<'s>(snapshot: &'s Snapshot, route: &Route, fields: &Fields<'_>) -> Option<&'s LiveKey> {
-    let id = if fields.profile().names_key() { fields.key_id()? } else { route.signing_key.as_ref()?.as_str() };
-    snapshot.keys.find_signing_key(id)
+    snapshot.keys.find_signing_key(key_id(route, fields)?)
 }
 
 /// A body whose digest is known before it is forwarded.

@@ -100,7 +100,10 @@ impl Sample {
                 said.insert("detail".into(), "the request shows no signature of this scheme".into());
             }
             (Ok(Some(_)), None) => {
-                said.insert("detail".into(), format!("the body has more than {LARGEST_BODY} bytes and was not kept").into());
+                said.insert(
+                    "detail".into(),
+                    format!("the body was not kept: it has more than {LARGEST_BODY} bytes, or its key is unknown").into(),
+                );
             }
             (Ok(Some(fields)), Some(body)) => {
                 let trace = fields.trace(body, key.map_or(&[], LiveKey::secrets), self.at);

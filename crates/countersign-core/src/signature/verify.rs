@@ -261,15 +261,12 @@ impl<'v> Fields<'v> {
             Some(Times { signed_at, good_until, .. }) => (*signed_at, *good_until),
             None => (now, now.plus(self.profile.replay.keep)),
         };
-        NewClaim {
-            fingerprint: secret.fingerprint,
-            nonce,
-            message,
-            signed_at,
-            keep_until: good_until.plus(KEEP_LONGER),
-            tier: self.profile.tier,
-            counter: once.counter,
+        let mut keep_until = good_until.plus(KEEP_LONGER);
+        if once.counter.is_some() {
+            // The counter holds without end what the claim holds for a while.
+            keep_until = keep_until.min(now.plus(self.profile.tier.reach()));
         }
+        NewClaim { fingerprint: secret.fingerprint, nonce, message, signed_at, keep_until, tier: self.profile.tier, counter: once.counter }
     }
 }
 

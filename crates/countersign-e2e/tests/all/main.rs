@@ -11,6 +11,7 @@
 )]
 
 mod allow_list;
+mod clients;
 mod concurrency;
 mod dev;
 mod drain;
@@ -20,6 +21,7 @@ mod failing;
 mod framing;
 mod identity;
 mod login;
+mod profiles;
 mod refusals;
 mod restart;
 mod signed;

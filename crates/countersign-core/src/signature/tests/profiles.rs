@@ -1,6 +1,7 @@
 //! Every built-in profile, signing what it verifies, and every change to what was signed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
@@ -12,6 +13,8 @@ use super::published::{Vector, each_vector, profile};
 use crate::code::{Code, Refusal};
 use crate::fresh::Fresh;
 use crate::now::UnixMillis;
+use crate::principal::Principal;
+use crate::replay::{NewClaim, Tier};
 use crate::request_view::Scheme;
 use crate::secret::SecretText;
 
@@ -164,6 +167,13 @@ impl<'p> Request<'p> {
         fields.is_some_and(|fields| fields.judge(body, self.secrets, self.now).is_ok())
     }
 
+    /// What it claims, if it is good under this key.
+    fn claim(&self, key: &LiveKey) -> Option<NewClaim> {
+        let head = Head { method: &self.method, scheme: self.scheme, host: &self.host, target: &self.target, headers: &self.headers };
+        let fields = self.profile.find_fields(head).ok().flatten()?;
+        fields.verify(Body::of(&self.body), Some(key), self.now).ok().map(|good| good.claim().clone())
+    }
+
     fn of(vector: &Vector<'_>, profile: &'p Profile, secrets: &'p [LiveSecret]) -> Self {
         let head = vector.head();
         Self {
@@ -240,6 +250,38 @@ fn every_profile_that_signs_verifies_what_it_signs() {
         (Some(why), Ok(_)) => wrong.push(format!("{name}, {request}: signed, although it {why}")),
     });
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_claim_has_to_be_kept_for_longer_than_its_tier_keeps_any() {
+    let principal = Principal { id: "cl_0000000000000001".parse().unwrap(), name: "acme".into() };
+    let (mut tiers, mut counters) = (BTreeSet::new(), 0);
+    each_signed(|name, request, signed| {
+        let Ok(signed) = signed else { return };
+        let id = if name == "azure-acs" { HOST } else { "kid1" };
+        let secret = LiveSecret::new(signed.profile, "se_0000000000000001".parse().unwrap(), &secret(name), None).unwrap();
+        let key = LiveKey::new(id.parse().unwrap(), principal.clone().into(), Arc::default(), signed.profile.name().clone(), vec![secret]);
+        let Some(claim) = signed.claim(&key) else { return };
+        assert!(claim.keep_until <= signed.now.plus(claim.tier.reach()), "{name}, {request}: {claim:?}");
+        counters += usize::from(claim.counter.is_some());
+        tiers.insert(claim.tier);
+    });
+    assert!(tiers.len() == Tier::ALL.len() && counters > 0, "{tiers:?} {counters}");
+}
+
+#[test]
+fn a_client_of_oauth_needs_no_token() {
+    let profile = profile("oauth1", &BTreeMap::new());
+    let secret = SecretText::new(SECRET.to_owned());
+    let secrets = [LiveSecret::of_any_length(&profile, &secret).unwrap()];
+    let signed = Request::signed(&profile, &secrets, &secret, 1).unwrap();
+    assert!(signed.is_good());
+    let with = |parameter: &str| {
+        let written = signed.headers["authorization"].to_str().unwrap().replace("oauth_version", &format!("{parameter}, oauth_version"));
+        signed.with(|r| _ = r.headers.insert("authorization", written.parse().unwrap()))
+    };
+    assert!(!with(r#"oauth_token="a token""#).is_good());
+    assert!(!with(r#"oauth_token="""#).is_good());
 }
 
 /// What somebody in the middle could change.
