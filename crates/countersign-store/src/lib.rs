@@ -143,14 +143,19 @@ pub trait Store: Send + Sync + 'static {
 /// What was used once, and must not be used again. Shared as `Arc<dyn ReplayCache>`.
 #[async_trait]
 pub trait ReplayCache: Send + Sync + 'static {
-    /// Claims nonce and string to sign in one atomic step, under the fingerprint of the secret. A claim that came first is
-    /// remembered when this returns, in a way that survives the end of the process. Never released.
+    /// Claims nonce and string to sign in one atomic step, under the fingerprint of the secret, and the counter if there is one.
+    /// A claim that came first is remembered when this returns, in a way that survives the end of the process; without a signed
+    /// time, also that of the machine. Never released. A counter is remembered without end.
+    ///
+    /// Limits hold for each tier by itself, and one secret never fills a tier.
     ///
     /// # Errors
-    /// When it cannot be known or remembered: the request is refused.
+    /// When it cannot be known or remembered: the request is refused. Also when it would have to be kept for longer than its tier
+    /// keeps any, or is signed further ahead than any may be: a profile that lets such a request come this far is a mistake.
     async fn claim(&self, claim: &NewClaim, now: UnixMillis) -> std::result::Result<Claim, ReplayUnavailable>;
 
-    /// The fence: a request signed at or before it is refused before its body is read. `UnixMillis::MIN` when there is none.
+    /// The fence: a request with a signed time at or before it is refused before its body is read. Says nothing of requests
+    /// without one. `UnixMillis::MIN` when there is none.
     fn fence(&self) -> UnixMillis;
 
     /// Makes everything claimed so far durable and says so, for a planned stop.
