@@ -178,10 +178,18 @@ impl MemoryReplay {
         if claim.signed_at > now.plus(self.window_future) {
             return Err(ReplayUnavailable("the claim is further ahead than the replay memory was told that any would be".into()));
         }
-        self.raiser.turn_if_due(now);
+        let turn = self.raiser.is_turn_due(now);
+        if turn {
+            self.raiser.try_turn(now);
+        }
         let mut inserted = self.insert(claim);
         if matches!(inserted, (Inserted::Broken, _)) {
             self.raiser.repair(now)?;
+            inserted = self.insert(claim);
+        }
+        if turn && matches!(inserted, (Inserted::Full, _)) {
+            // Somebody else may have been about to make room.
+            self.raiser.turn(now);
             inserted = self.insert(claim);
         }
         let answer = match inserted {

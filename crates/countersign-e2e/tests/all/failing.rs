@@ -8,7 +8,7 @@ use countersign_core::audit::{Actor, AuditEvent};
 use countersign_core::directory::{KeySecret, Sealed, SigningKey};
 use countersign_core::id::ProfileName;
 use countersign_core::now::UnixMillis;
-use countersign_core::replay::{Claim, Fingerprint, NewClaim};
+use countersign_core::replay::{Claim, Fingerprint, NewClaim, Tier};
 use countersign_core::secret::CredentialHash;
 use countersign_e2e::{PASSWORD, RecordingUpstream, Scene, USERNAME, eventually, login, unix_seconds};
 use countersign_store::memory::{MemoryReplay, ReplaySettings};
@@ -57,6 +57,8 @@ fn a_clock_that_was_set_back_lets_no_signature_in() {
             message: [3; 16],
             signed_at: ahead,
             keep_until: ahead.plus(Duration::from_secs(360)),
+            tier: Tier::Minutes,
+            counter: None,
         };
         wait(async {
             assert_eq!(memory.claim(&claim, ahead).await.unwrap(), Claim::First);
@@ -80,6 +82,7 @@ fn a_change_that_is_saved_and_cannot_be_read_back_is_said_to_be_not_yet_in_force
         profile: ProfileName::native(),
         enabled: true,
         created: now(),
+        diagnose_until: None,
         secrets: vec![KeySecret { id: "se_stranger00000000".parse().unwrap(), sealed: Sealed(vec![7; 64]), created: now(), ends: None }],
     };
     with_store(&scene, async |store| {

@@ -85,7 +85,7 @@ pub async fn counters_have_no_end(backend: &impl ReplayBackend) {
     for day in 1..40 {
         let now = seconds(day * 86_400 / 2);
         answers(&cache, now, 2, &[(day, day as u32, First), (day, 1000, Seen)]).await;
-        assert_eq!(cache.claim(&claim(3, day as u32, 0, now), now).await.unwrap(), First);
+        assert_eq!(cache.claim(&claim(3, day as u32, day as u32, now), now).await.unwrap(), First);
         if day % 7 == 0 {
             drop(cache);
             cache = open(backend, now).await;

@@ -166,12 +166,24 @@ impl Raiser {
         }
     }
 
-    /// Turns generations when the time has come. Whoever comes meanwhile goes on with the old ones.
-    pub fn turn_if_due(&self, now: UnixMillis) {
-        if now.millis() < self.shared.next_turn.load(ORDER) {
-            return;
+    /// Whether it is time to turn generations.
+    pub fn is_turn_due(&self, now: UnixMillis) -> bool {
+        now.millis() >= self.shared.next_turn.load(ORDER)
+    }
+
+    /// Turns generations, unless somebody is about it: whoever comes meanwhile goes on with the old ones.
+    pub fn try_turn(&self, now: UnixMillis) {
+        if let Ok(logs) = self.shared.logs.try_lock() {
+            self.turn_with(logs, now);
         }
-        let Ok(mut logs) = self.shared.logs.try_lock() else { return };
+    }
+
+    /// The same, and waits for whoever is about it.
+    pub fn turn(&self, now: UnixMillis) {
+        self.turn_with(self.shared.logs(), now);
+    }
+
+    fn turn_with(&self, mut logs: MutexGuard<'_, Logs>, now: UnixMillis) {
         if now < logs.due() || logs.stopped {
             return;
         }

@@ -1,5 +1,5 @@
-//! One file of a log: what is claimed is appended before the answer. What was written survives the end of the process; what was
-//! synced as well, the end of the machine.
+//! One file of a log: what is claimed, one append each, before the answer. What was written survives the end of the process;
+//! what was synced as well, the end of the machine.
 //!
 //! Records that come at the same time are written together: each is taken first, and whoever goes on first writes all that were
 //! taken by then. Nobody goes on before its own record is written.
