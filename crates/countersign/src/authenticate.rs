@@ -17,7 +17,7 @@ use countersign_core::presented;
 use countersign_core::request_view::RequestView;
 use countersign_core::routes::{Action, Route};
 use countersign_core::rule::Rule;
-use countersign_core::signature::{self, Body, BodyDigest, BodyUse, Fields, LiveKey};
+use countersign_core::signature::{self, Body, BodyDigest, BodyUse, Fields, Head, LiveKey};
 use countersign_core::verified::{Identity, Verified};
 use tokio::sync::oneshot;
 
@@ -76,7 +76,10 @@ pub async fn run(
     let now = worker.now();
 
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
-    let presented = presented::find(view, rule, &snapshot.profiles)?;
+    let presented = match presented::find(view, rule, &snapshot.profiles) {
+        Ok(presented) => presented,
+        Err(refusal) => return Err(malformed(snapshot, rule, view, refusal, now)),
+    };
 
     // The part that needs no cryptography: refused now if no credential could help.
     decide::early(rule, &snapshot.lists, view, now)?;
@@ -131,6 +134,15 @@ fn check_token(worker: &Worker, snapshot: &Snapshot, token: &str, now: UnixMilli
     }
 }
 
+/// A refusal of what is presented, with the request where it is a signature that could not be read.
+fn malformed(snapshot: &Snapshot, rule: &Rule, view: &RequestView<'_>, refusal: Refusal, now: UnixMillis) -> Refused {
+    let named = |name| snapshot.profiles.iter().find(|profile| profile.name() == name);
+    let wrong =
+        rule.profiles().iter().filter_map(|profile| named(&profile.name)).find(|profile| profile.find_fields(Head::of(view)).is_err());
+    let sample = wrong.map(|profile| Arc::new(Sample::of(view, profile, None, None, now)));
+    Refused { refusal, sample }
+}
+
 /// A signed request that was verified and claimed.
 struct Signed {
     identity: Verified<Identity>,
@@ -151,12 +163,18 @@ async fn check_signature(
     if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
         return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
-    fields.check_time(worker.now(), replay.fence())?;
+    // The request with what is at hand of its body, for whoever asks why it was refused.
+    let refused = |refusal: Refusal, body: Option<Bytes>| {
+        let sample = Sample::of(view, fields.profile(), key_id(route, fields), body, worker.now());
+        Refused { refusal, sample: Some(Arc::new(sample)) }
+    };
+    fields.check_time(worker.now(), replay.fence()).map_err(|refusal| refused(refusal, body.is_end().then(Bytes::new)))?;
+    // Before the key is looked up, so that it does not tell which keys there are.
+    signature::content_digest(view.headers())?;
     if find_key(snapshot, route, fields).is_none() && !body.is_end() && !matches!(route.action, Action::SelfCheck { .. }) {
         // Not worth reading a body for. Says what a wrong signature says; a self-check says more, and must not say which keys
         // there are.
-        let sample = Sample::of(view, fields.profile(), key_id(route, fields), None, worker.now());
-        return Err(Refused { refusal: Code::SignatureMismatch.into(), sample: Some(Arc::new(sample)) });
+        return Err(refused(Code::SignatureMismatch.into(), None));
     }
     // A body that comes in drops is not worth waiting for once the signature has become too old.
     let there = !body.is_end();
@@ -173,10 +191,7 @@ async fn check_signature(
     let key = find_key(&snapshot, route, fields);
     let good = match fields.verify(body.seen(), key, now) {
         Ok(good) => good,
-        Err(refusal) => {
-            let sample = Sample::of(view, fields.profile(), key_id(route, fields), body.into_sample(), now);
-            return Err(Refused { refusal, sample: Some(Arc::new(sample)) });
-        }
+        Err(refusal) => return Err(refused(refusal, body.into_sample())),
     };
     let claim = match replay.claim(good.claim(), now).await {
         Ok(claim) => claim,

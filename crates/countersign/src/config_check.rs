@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use countersign_core::id::UpstreamName;
+use countersign_core::id::{ProfileName, UpstreamName};
 use countersign_core::nearest::nearest;
 use countersign_core::network::Network;
 use countersign_core::request_view::Scheme;
@@ -91,7 +91,7 @@ pub fn read(path: &Path) -> Result<Checked, BadConfig> {
 pub fn check(name: &str, text: &str, surroundings: &Surroundings) -> Result<Checked, BadConfig> {
     let findings = |findings| Findings { name: name.into(), source: text.into(), findings };
     let file: ConfigFile = toml::from_str(text).map_err(|error| BadConfig(findings(vec![syntax::explain(text, &error)])))?;
-    let mut reading = Reading { text, directory: &surroundings.directory, profiles: Vec::new(), findings: Vec::new() };
+    let mut reading = Reading { text, directory: &surroundings.directory, profiles: Vec::new(), bound: Vec::new(), findings: Vec::new() };
     let config = reading.config(&file, surroundings);
     let mut found = findings(reading.findings);
     found.findings.sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
@@ -127,6 +127,8 @@ struct Reading<'t> {
     directory: &'t Path,
     /// The signature profiles that were read so far.
     profiles: Vec<Profile>,
+    /// Profiles with holes that have a route already, with the key that the route names.
+    bound: Vec<(ProfileName, Option<String>)>,
     findings: Vec<Finding>,
 }
 

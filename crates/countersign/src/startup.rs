@@ -144,7 +144,8 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
             total: Budget::new(usize::try_from(config.limits.spool_total_bytes).unwrap_or(usize::MAX)),
         },
         decisions: Arc::clone(&control.decisions),
-        explanations: Arc::clone(&control.explanations),
+        // Not the admin's: who floods a self-check must not take the explanations from who looks into it.
+        explanations: Arc::default(),
         uses,
     };
     let threads = listen::start(socket, listener, &shared, entropy.as_ref(), &watched)

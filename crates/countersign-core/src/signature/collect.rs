@@ -124,6 +124,7 @@ impl<'v> Gathered<'_, '_, 'v> {
         let parameters = if of_headers { Vec::new() } else { self.parameters()? };
         // By where they stand: a list that repeats a name takes its values twice and is no nearer to all of them.
         let mut taken = vec![false; parameters.len()];
+        let mut dropped = self.collection.leaves_out;
         for listed in names {
             let lower = listed.as_slice().to_ascii_lowercase();
             if self.collection.exclude.iter().any(|name| name.as_bytes() == lower) {
@@ -147,6 +148,7 @@ impl<'v> Gathered<'_, '_, 'v> {
                 })
                 .collect()
             };
+            dropped |= self.drops(values.len());
             match (values.is_empty(), self.collection.missing) {
                 (false, _) => self.values(&name, values, b"")?,
                 (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b""), pair: b"" }),
@@ -158,7 +160,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             }
         }
         // Parameters that are not listed are not signed.
-        let all = !self.collection.from.contains(&From::Headers) && taken.iter().all(|taken| *taken);
+        let all = !self.collection.from.contains(&From::Headers) && !dropped && taken.iter().all(|taken| *taken);
         for from in &self.collection.from {
             self.reached(*from, all);
         }
@@ -173,6 +175,9 @@ impl<'v> Gathered<'_, '_, 'v> {
         if is_host && values.is_empty() {
             // HTTP/2 has an authority in its place.
             values.push(Bytes::Lent(head.host.as_bytes()));
+        }
+        if !values.is_empty() && !is_host && self.context.profile.slots.of_header(name).is_none() {
+            self.from = self.from.and(Provenance::UNTRACED);
         }
         let reached = if is_host { Some(Parts::HOST) } else { self.context.profile.slots.of_header(name).map(Parts::slot) };
         if let Some(parts) = reached.filter(|_| !values.is_empty()) {

@@ -13,7 +13,7 @@ pub struct Slot(pub(crate) u8);
 
 impl Slot {
     /// How many headers, parameters, fields and members one profile may name.
-    pub const MOST: usize = 56;
+    pub const MOST: usize = 53;
 }
 
 impl Parts {
@@ -33,6 +33,12 @@ impl Parts {
     pub const BODY: Self = Self(1 << 5);
     /// Not read from a request: that a signature has no time of its own. Only ever named as uncovered.
     pub const TIME: Self = Self(1 << 6);
+    /// The host without its port. Together with the port it is the host.
+    pub const HOST_NAME: Self = Self(1 << 61);
+    /// The port.
+    pub const PORT: Self = Self(1 << 62);
+    /// Something that has no slot of its own. It can go into a MAC, but what was checked with it is never known to be signed.
+    pub const UNTRACED: Self = Self(1 << 63);
     /// What every signature must reach, unless its profile names it as uncovered. (The scheme need not be: it is ours to know.)
     pub const REQUIRED: Self = Self(0b10_1111);
 
@@ -48,7 +54,7 @@ impl Parts {
 
     /// The set of one slot.
     pub const fn slot(slot: Slot) -> Self {
-        Self(1 << (8 + slot.0 % 56))
+        Self(1 << (8 + slot.0 % 53))
     }
 
     /// The part with this name, of those that a profile may leave uncovered.
@@ -85,7 +91,7 @@ impl Parts {
 
     /// The slots in the set.
     pub fn slots(self) -> impl Iterator<Item = Slot> {
-        (0..56u8).map(Slot).filter(move |slot| self.contains(Self::slot(*slot)))
+        (0..53u8).map(Slot).filter(move |slot| self.contains(Self::slot(*slot)))
     }
 }
 
@@ -115,6 +121,9 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Of something that has no slot.
+    pub const UNTRACED: Self = Self { direct: Parts::UNTRACED, whole: Parts::NONE, partly: Parts::NONE };
+
     /// Of nothing: text that the profile says itself.
     pub const NONE: Self = Self { direct: Parts::NONE, whole: Parts::NONE, partly: Parts::NONE };
 
@@ -147,6 +156,12 @@ impl Coverage {
     /// Adds a value that goes into the MAC.
     pub const fn add(&mut self, from: Provenance) {
         self.whole = self.whole.and(from.whole);
+        if self.whole.contains(Parts::HOST_NAME.and(Parts::PORT)) {
+            self.whole = self.whole.and(Parts::HOST);
+        }
+        if self.whole.contains(Parts::HOST) {
+            self.whole = self.whole.and(Parts::HOST_NAME).and(Parts::PORT);
+        }
         self.partly = self.partly.and(from.partly);
     }
 

@@ -153,12 +153,14 @@ impl<'v> Context<'_, 'v> {
     /// Reads an expression; `None` when it is absent.
     pub(super) fn read(&self, expr: &'v Expr) -> Result<Option<Value<'v>>, Refusal> {
         let mut value = self.source(&expr.source)?;
+        let shown = value.is_some();
         for step in &expr.steps {
             value = match (step, value) {
                 (Step::Or(other), None) => self.read(other)?,
                 (Step::Default(text), None) => {
-                    // Absence is then what was signed.
+                    // Absence is then what was signed. A source that is there, and of which a filter made nothing, is not absent.
                     let from = Provenance::of(self.profile.direct(&expr.source));
+                    let from = if shown { from.cut() } else { from };
                     Some(match expr.info.kind {
                         Kind::Many if text.is_empty() => Value { data: Data::Many(Vec::new()), from },
                         Kind::Many => Value { data: Data::Many(vec![Bytes::Lent(text)]), from },
@@ -180,10 +182,13 @@ impl<'v> Context<'_, 'v> {
             Source::Method => lent(head.method, Parts::METHOD),
             Source::Scheme => lent(head.scheme.as_str(), Parts::SCHEME),
             Source::Host => lent(head.host, Parts::HOST),
-            Source::HostName => lent(head.host_name(), Parts::HOST),
+            // With the default port the name is all that a host has; with any other, the request has to sign the port as well.
+            Source::HostName => {
+                lent(head.host_name(), if matches!(head.port(), Port::Default(_)) { Parts::HOST } else { Parts::HOST_NAME })
+            }
             Source::Port => Ok(Some(match head.port() {
-                Port::Said(port) => Value::lent(port.as_bytes(), Parts::HOST),
-                Port::Default(port) => Value::one(Bytes::Long(port.to_string().into_bytes()), Provenance::of(Parts::HOST)),
+                Port::Said(port) => Value::lent(port.as_bytes(), Parts::PORT),
+                Port::Default(port) => Value::one(Bytes::Long(port.to_string().into_bytes()), Provenance::of(Parts::PORT)),
             })),
             Source::Target => lent(head.target, Parts::PATH.and(Parts::QUERY)),
             Source::Path => lent(head.path(), Parts::PATH),
@@ -273,7 +278,7 @@ impl<'v> Context<'_, 'v> {
         if list.len() > MOST_VALUES {
             return Err(too_many());
         }
-        Ok(Some(Value { data: Data::Many(list), from: Provenance::NONE }).filter(Value::is_something))
+        Ok(Some(Value { data: Data::Many(list), from: Provenance::UNTRACED }).filter(Value::is_something))
     }
 
     /// The one value of a parameter, decoded.

@@ -12,13 +12,19 @@ use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 
 /// The fields of a signature. Those that stand in the body are read with it.
-#[derive(Debug)]
 pub struct Fields<'v> {
     pub(super) profile: &'v Profile,
     pub(super) head: Head<'v>,
     pub(super) values: Vec<Option<Value<'v>>>,
     pub(super) signature: Option<rfc9421::Found<'v>>,
     pub(super) times: Option<Times>,
+}
+
+/// Without the values: with its request, a MAC is a credential.
+impl std::fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fields").field("profile", &self.profile.name).finish_non_exhaustive()
+    }
 }
 
 impl Profile {

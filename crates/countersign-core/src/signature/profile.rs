@@ -319,7 +319,7 @@ impl Profile {
     /// The headers that carry the signature and name the key: consumed here, not passed on.
     pub fn credential_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let of = |index: usize| self.roots(self.field_slot(index), 8);
-        let reads = of(self.mac).and(self.key_id.map_or(Parts::NONE, of));
+        let reads = of(self.mac).and(self.key_id.map_or(Parts::NONE, of)).and(self.roots(self.secret_parts(), 8));
         let named = self.slots.iter().filter_map(move |(slot, source)| match source {
             SlotSource::Header(name) if reads.contains(Parts::slot(slot)) => Some(name),
             _ => None,
@@ -330,6 +330,15 @@ impl Profile {
     /// The schemes of Authorization (RFC 9110 section 11.1) in which its signatures stand.
     pub fn authorization_schemes(&self) -> impl Iterator<Item = &str> {
         super::detect::authorization_schemes(self)
+    }
+
+    /// What is compared with an attribute of the credential, and so is a part of it: a passphrase.
+    pub(super) fn secret_parts(&self) -> Parts {
+        let compared = self.requires.iter().filter(|require| require.of_credential);
+        compared.fold(Parts::NONE, |parts, require| match &require.what {
+            Requirement::Equal(a, b) => parts.and(self.direct(&a.source)).and(self.direct(&b.source)),
+            _ => parts,
+        })
     }
 
     /// Whether a request could show this scheme and the other one with the same header or parameter: then nobody could tell
@@ -360,7 +369,10 @@ impl Profile {
         match source {
             Source::Method => Parts::METHOD,
             Source::Scheme => Parts::SCHEME,
-            Source::Host | Source::HostName | Source::Port | Source::HostHeader => Parts::HOST,
+            Source::Host | Source::HostHeader => Parts::HOST,
+            Source::HostName => Parts::HOST_NAME,
+            Source::Port => Parts::PORT,
+            Source::Headers(_) => Parts::UNTRACED,
             Source::Target => Parts::PATH.and(Parts::QUERY),
             Source::Path => Parts::PATH,
             Source::Query => Parts::QUERY,

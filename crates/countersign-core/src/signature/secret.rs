@@ -77,6 +77,7 @@ pub struct LiveSecret {
     keys: Vec<(MacAlgorithm, hmac::Key)>,
     pub(super) fingerprint: Fingerprint,
     pub(super) ends: Option<UnixMillis>,
+    pub(super) is_nobodys: bool,
 }
 
 /// A secret cannot be used with a profile.
@@ -120,7 +121,7 @@ impl LiveSecret {
         let (text, attributes) = read(&profile.key, secret.expose())?;
         // An empty secret is everybody's, whatever the profile says.
         let least = least.max(1);
-        let mut live = Self { id, text, attributes, keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends };
+        let mut live = Self { id, text, attributes, keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends, is_nobodys: false };
         let Some(material) = live.static_material(profile)? else {
             if live.text.len() < least {
                 return Err(BadSecret::Short(least));
@@ -142,7 +143,7 @@ impl LiveSecret {
     pub(super) fn nobody() -> Self {
         // Base64, hexadecimal and text at once, so that every scheme can make a key of it.
         let text = Zeroizing::new(b"00000000000000000000000000000000".to_vec());
-        Self { id: None, text, attributes: Vec::new(), keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends: None }
+        Self { id: None, text, attributes: Vec::new(), keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends: None, is_nobodys: true }
     }
 
     /// Under what its claims are kept.

@@ -1,5 +1,6 @@
 //! Profiles, whole requests, published values.
 
+mod attacks;
 mod language;
 mod native;
 mod profiles;

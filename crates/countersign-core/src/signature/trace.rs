@@ -77,7 +77,8 @@ impl Fields<'_> {
     /// The fields as text. Those that are maps are shown by their members.
     fn shown(&self) -> Vec<(String, Vec<u8>)> {
         let label = self.signature.iter().map(|found| ("label".to_owned(), found.label().as_bytes().to_vec()));
-        let all = self.profile.fields.iter().zip(&self.values);
+        let secret = self.profile.secret_parts();
+        let all = self.profile.fields.iter().zip(&self.values).filter(|(field, _)| !secret.contains(Parts::slot(field.slot)));
         let there = all.filter_map(|(field, value)| Some((field, value.as_ref()?)));
         label
             .chain(there.flat_map(|(field, value)| {

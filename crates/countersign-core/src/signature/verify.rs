@@ -56,7 +56,7 @@ impl<'v> Fields<'v> {
     /// The refusal, by the first check that does not hold.
     pub fn verify(&self, body: Body<'_>, key: Option<&LiveKey>, now: UnixMillis) -> Result<MacGood, Refusal> {
         let key = key.filter(|key| key.profile == self.profile.name && self.key_id().is_none_or(|id| id == key.id.as_str()));
-        let late = self.profile.body == BodyUse::Bytes && self.profile.has_late_fields();
+        let late = self.profile.has_late_fields();
         let completed;
         let whole: &Fields<'_> = if late {
             completed = self.complete(body)?;
@@ -110,7 +110,8 @@ impl<'v> Fields<'v> {
             for message in messages {
                 let tag = hmac::sign(&key, &message.text);
                 let same = candidates.iter().fold(false, |same, candidate| same | same_bytes(tag.as_ref(), candidate.as_slice()));
-                if same && secret.ends.is_none_or(|ends| now < ends) {
+                // Nobody's secret is known to everybody.
+                if same && !secret.is_nobodys && secret.ends.is_none_or(|ends| now < ends) {
                     let hash = claimed(&message.text, &inputs);
                     good = Some((secret, message.from.and(from), hash));
                 }

@@ -110,8 +110,18 @@ impl Reading<'_> {
             if !holes.is_empty() && !is_bound(route) {
                 let message = format!("signatures of {} do not cover: {holes}", named.name);
                 let help =
-                    "use it on a route with one method and a path without wildcards, so that a signature cannot be carried elsewhere";
+                    "use it on a route with one method and one path without wildcards, so that a signature cannot be carried elsewhere";
                 self.error(span.clone(), message, help);
+            } else if !holes.is_empty() {
+                // The key that the route names, or any key of the profile.
+                let key = route.signing_key.as_ref().filter(|_| !names_key).map(|key| key.get_ref().clone());
+                let bound = (named.name.clone(), key);
+                if self.bound.contains(&bound) {
+                    let message = format!("signatures of {} do not cover: {holes}; another route takes them with the same key", named.name);
+                    let help = "give each route a key of its own, so that a signature cannot be carried from one to the other";
+                    self.error(span.clone(), message, help);
+                }
+                self.bound.push(bound);
             }
             needs_key |= !names_key;
             if !names_key && route.signing_key.is_none() {
@@ -147,12 +157,12 @@ impl Reading<'_> {
     }
 }
 
-/// One method and fixed paths only.
+/// One method and one fixed path.
 fn is_bound(route: &RouteTable) -> bool {
     let fixed = |path: &str| !path.contains(['*', '{']);
     let paths = match route.path.get_ref() {
         OneOrMany::One(path) => fixed(path),
-        OneOrMany::Many(paths) => paths.iter().all(|path| fixed(path.get_ref())),
+        OneOrMany::Many(paths) => matches!(paths.as_slice(), [path] if fixed(path.get_ref())),
     };
     paths && route.methods.as_ref().is_some_and(|methods| methods.len() == 1)
 }

@@ -163,9 +163,8 @@ impl Scope<'_> {
             "method" => plain(Source::Method, info(Kind::One, upper.union(Alphabet::of(b"-_")), Parts::METHOD)),
             "scheme" => plain(Source::Scheme, info(Kind::One, lower, Parts::SCHEME)),
             "host" => plain(Source::Host, info(Kind::One, host, Parts::HOST)),
-            // Without its port, two hosts are the same.
-            "host_name" => plain(Source::HostName, info(Kind::One, host, Parts::HOST)),
-            "port" => plain(Source::Port, info(Kind::One, Alphabet::of(DIGITS), Parts::HOST)),
+            "host_name" => plain(Source::HostName, info(Kind::One, host, Parts::HOST.and(Parts::HOST_NAME))),
+            "port" => plain(Source::Port, info(Kind::One, Alphabet::of(DIGITS), Parts::PORT)),
             "target" => plain(Source::Target, begins(info(Kind::One, visible, Parts::PATH.and(Parts::QUERY)), b'/')),
             "path" => plain(Source::Path, begins(info(Kind::One, visible.minus(Alphabet::of(b"?")), Parts::PATH), b'/')),
             "query" => plain(Source::Query, info(Kind::One, visible, Parts::QUERY)),
@@ -253,7 +252,7 @@ impl Scope<'_> {
                 if names.is_empty() {
                     return Err(bad(segment.at.clone(), "write headers:NAME,NAME or headers:PREFIX*".into()));
                 }
-                Ok((Source::Headers(names.into()), info(Kind::Many, Alphabet::HEADER, Parts::NONE)))
+                Ok((Source::Headers(names.into()), info(Kind::Many, Alphabet::HEADER, Parts::UNTRACED)))
             }
             "query" => {
                 let slot = self.slot(SlotSource::Query(names_one()?.into()), segment)?;

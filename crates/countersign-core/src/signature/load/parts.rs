@@ -235,7 +235,10 @@ impl<'t> Loader<'t> {
         let window = match table.find("window") {
             Some(item) => {
                 let from = self.expr_of(item.text()?, Kind::One, Place::Request)?;
-                let in_millis = table.find("window_unit").is_some_and(|item| item.value.as_str() == Some("ms"));
+                let in_millis = match table.find("window_unit") {
+                    Some(item) => one_of(item, &[("s", false), ("ms", true)])?,
+                    None => false,
+                };
                 let most = Duration::from_secs(table.get("window_most")?.number(MOST_WINDOW)?);
                 Some(Window { from, in_millis, most })
             }
@@ -277,7 +280,11 @@ impl<'t> Loader<'t> {
         let texts = |item: Option<Item<'t>>| -> Result<Vec<Box<str>>, BadProfile> {
             Ok(item.map(Item::texts).transpose()?.unwrap_or_default().into_iter().map(|text| text.text.into()).collect())
         };
-        let (prefixes, exclude) = (texts(table.find("prefix"))?, texts(table.find("exclude"))?);
+        let (prefix, exclude) = (table.find("prefix"), texts(table.find("exclude"))?);
+        if let Some(prefix) = prefix.filter(|_| names.is_some()) {
+            return Err(BadProfile::new(prefix.at(), "prefix beside names has no meaning", "keep one of them"));
+        }
+        let prefixes = texts(prefix)?;
         let missing = match table.find("missing") {
             Some(item) => one_of(item, &[("refuse", Missing::Refuse), ("skip", Missing::Skip), ("empty", Missing::Empty)])?,
             None => Missing::Refuse,
