@@ -191,3 +191,11 @@ fn sessions_do_not_outlive_their_limit() {
     assert_eq!(times("tokens.session_seconds = 3600"), (3600, 3600));
     assert_eq!(times("tokens.refresh_idle_seconds = 8640000"), (8_640_000, 8_640_000));
 }
+
+#[test]
+fn access_tokens_of_seconds_are_taken_with_a_warning() {
+    let said = |seconds: u32| verdict_with(&format!("tokens.access_seconds = {seconds}"));
+    assert!(said(1).starts_with("accepted") && said(1).contains("warning: access tokens live 1 s"), "{}", said(1));
+    assert!(!said(60).contains("access tokens live"), "{}", said(60));
+    assert!(said(0).contains("0 is out of range"), "{}", said(0));
+}
