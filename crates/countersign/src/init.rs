@@ -35,7 +35,7 @@ mod tests {
     fn what_init_writes_passes_check_without_a_warning() {
         let checked = check("countersign.toml", TEMPLATE, &Surroundings::default()).unwrap();
         assert_eq!(checked.warnings.to_string(), "");
-        assert_eq!(checked.config.routes.len(), 3);
+        assert_eq!(checked.config.routes.len(), 4);
     }
 
     #[test]

@@ -112,8 +112,8 @@ impl Reading<'_> {
                 let help =
                     "use it on a route with one method and one path without wildcards, so that a signature cannot be carried elsewhere";
                 self.error(span.clone(), message, help);
-            } else if !holes.is_empty() {
-                // The key that the route names, or any key of the profile.
+            } else if holes.split(", ").any(|hole| matches!(hole, "method" | "path" | "boundary")) {
+                // Signed for one route, it would be good for the other. The key that the route names, or any key of the profile.
                 let key = route.signing_key.as_ref().filter(|_| !names_key).map(|key| key.get_ref().clone());
                 let bound = (named.name.clone(), key);
                 if self.bound.contains(&bound) {
