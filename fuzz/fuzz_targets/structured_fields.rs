@@ -7,7 +7,6 @@
 
 use countersign_core::request_view::Scheme;
 use countersign_core::signature::content_digest::content_digest;
-use countersign_core::signature::declared_digest;
 use countersign_core::signature::rfc9421::{Found, Message, Reached, choose, find, signature, signature_base};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
@@ -29,9 +28,8 @@ fuzz_target!(|data: &[u8]| {
         };
         headers.append(name, value);
     }
-    if let Ok(Some(sha256)) = declared_digest(&headers) {
-        let digest = content_digest(&headers).expect("it could be read").expect("it is there");
-        assert_eq!((digest.sha256(), digest.sha512()), (Some(sha256), None));
+    if let Ok(Some(digest)) = content_digest(&headers) {
+        assert!(digest.sha256().is_some() || digest.sha512().is_some());
     }
     let request = Request { method: method.to_owned(), scheme: Scheme::Https, host: "a", target: target.to_owned(), headers };
     let Ok(all) = find(&request.headers) else { return };

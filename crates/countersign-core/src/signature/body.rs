@@ -3,7 +3,6 @@
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName};
 
-use super::content_digest::content_digest;
 use crate::code::{Code, Refusal};
 
 /// The digest of a body: computed from bytes that were read, or declared in the head and still to be compared.
@@ -76,21 +75,6 @@ impl Default for BodyHasher {
     }
 }
 
-/// The SHA-256 that the head declares for the body (RFC 9530 section 2), if it declares one.
-///
-/// Every digest that is listed must be checkable: SHA-512 beside SHA-256 is refused, because only one is computed while
-/// streaming. Algorithms that RFC 9530 does not know, and those that it calls insecure, are ignored.
-pub fn declared_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Refusal> {
-    match content_digest(headers)? {
-        Some(digest) if digest.sha512().is_some() => {
-            Err(Refusal::with(Code::BadContentDigest, "sha-512 is not checked here; send sha-256 alone"))
-        }
-        Some(digest) => Ok(digest.sha256()),
-        None if headers.contains_key("content-digest") => Err(Code::BadContentDigest.into()),
-        None => Ok(None),
-    }
-}
-
 /// Headers that change what a request means and that a signature does not cover. `allowed` are those that the route names.
 ///
 /// `_` and `.` count as `-`: many frameworks cannot tell them apart.
@@ -128,13 +112,6 @@ const UNCOVERED: [&str; 13] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
-    fn declared(value: &str) -> Result<Option<[u8; 32]>, Code> {
-        let headers = [(HeaderName::from_static("content-digest"), value.parse().unwrap())].into_iter().collect();
-        declared_digest(&headers).map_err(|refusal| refusal.code)
-    }
 
     #[test]
     fn hashing_in_pieces_is_hashing_at_once() {
@@ -147,36 +124,6 @@ mod tests {
         assert_eq!(digest::digest(&digest::SHA256, b"").as_ref(), BodyDigest::Empty.sha256());
         assert_eq!(BodyHasher::new().check(&[0; 32]).unwrap_err().code, Code::BodyDigestMismatch);
         assert!(BodyHasher::new().check(&BodyDigest::Empty.sha256()).is_ok());
-    }
-
-    #[test]
-    fn a_declared_digest_is_one_sha_256_of_32_bytes() {
-        let good = STANDARD.encode([7; 32]);
-        assert_eq!(declared(&format!("sha-256=:{good}:")), Ok(Some([7; 32])));
-        assert_eq!(declared(&format!("unknown=:AAAA:, sha-256=:{good}:;x=1")), Ok(Some([7; 32])));
-        assert_eq!(declared(&format!("sha-256=:AAAA:, sha-256=:{good}:")), Ok(Some([7; 32])), "the last of two wins (RFC 9651)");
-        let short = STANDARD.encode([7; 31]);
-        for bad in [
-            String::new(),
-            "md5=:AAAA:".to_owned(),
-            format!("sha-512=:{good}:"),
-            format!("sha-256=:{good}:, sha-512=:AAAA:"),
-            format!("sha-256=:{short}:"),
-            format!("sha-256={good}"),
-            format!("sha-256=\"{good}\""),
-            format!("sha-256=(:{good}:)"),
-            format!("SHA-256=:{good}:"),
-            format!("sha-256=:{good}"),
-            "sha-256".to_owned(),
-        ] {
-            assert_eq!(declared(&bad), Err(Code::BadContentDigest), "{bad}");
-        }
-        assert_eq!(declared_digest(&HeaderMap::new()), Ok(None));
-        let mut twice = HeaderMap::new();
-        for _ in 0..2 {
-            twice.append("content-digest", format!("sha-256=:{good}:").parse().unwrap());
-        }
-        assert_eq!(declared_digest(&twice).unwrap_err().code, Code::BadContentDigest);
     }
 
     #[test]
