@@ -136,6 +136,8 @@ pub struct SigningKey {
     pub enabled: bool,
     /// When it was made.
     pub created: UnixMillis,
+    /// Until when refusals of its signatures say what was done wrong.
+    pub diagnose_until: Option<UnixMillis>,
     /// The live secrets, oldest first; one or two.
     pub secrets: Vec<KeySecret>,
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::decide::Permit;
 use crate::presented::{X_API_KEY, after_scheme};
 use crate::principal::Scopes;
+use crate::signature::Profile;
 
 /// What the headers are called, and the headers that carry credentials.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct IdentityHeaderNames {
     ours: Folded,
     /// Taken off unless the route passes credentials on.
     credentials: Folded,
+    /// Schemes of Authorization in which requests are signed.
+    schemes: Vec<Box<str>>,
 }
 
 /// Names that cannot be used for identity headers.
@@ -46,7 +49,19 @@ impl IdentityHeaderNames {
             }
             ours.add(name);
         }
-        Ok(Self { id, username, credential, scopes, ours, credentials })
+        Ok(Self { id, username, credential, scopes, ours, credentials, schemes: Vec::new() })
+    }
+
+    /// The same, and the headers in which signatures of these schemes stand are taken off as well.
+    #[must_use]
+    pub fn with_credentials(mut self, profiles: &[Profile]) -> Self {
+        for name in profiles.iter().flat_map(Profile::credential_headers) {
+            if *name != AUTHORIZATION && !self.credentials.contains(name) && !TAKEN.contains(&name.as_str()) {
+                self.credentials.add(name);
+            }
+        }
+        self.schemes = profiles.iter().flat_map(Profile::authorization_schemes).map(Into::into).collect();
+        self
     }
 
     /// The headers in the order id, username, credential, scopes, each with its value if there is one.
@@ -82,6 +97,7 @@ impl Default for IdentityHeaderNames {
         Self {
             ours: Folded::of([id.clone(), username.clone(), credential.clone(), scopes.clone()]),
             credentials: Folded::of(SIGNATURE_HEADERS.iter().map(|name| HeaderName::from_static(name)).chain([X_API_KEY, AUTHORIZATION])),
+            schemes: Vec::new(),
             id,
             username,
             credential,
@@ -107,7 +123,7 @@ pub fn apply(headers: &mut HeaderMap, names: &IdentityHeaderNames, permit: &Perm
 fn strip(headers: &mut HeaderMap, names: &IdentityHeaderNames, forward_credentials: bool) {
     let goes = |headers: &HeaderMap, name: &HeaderName| {
         names.ours.contains(name)
-            || (!forward_credentials && names.credentials.contains(name) && (name != AUTHORIZATION || has_credential(headers)))
+            || (!forward_credentials && names.credentials.contains(name) && (name != AUTHORIZATION || has_credential(headers, &names.schemes)))
     };
     loop {
         // A few at a time, so that nothing is allocated for them.
@@ -127,8 +143,9 @@ fn strip(headers: &mut HeaderMap, names: &IdentityHeaderNames, forward_credentia
 }
 
 /// Whether Authorization holds something that is ours to read.
-fn has_credential(headers: &HeaderMap) -> bool {
-    let ours = |value: &HeaderValue| ["Bearer", "ApiKey"].iter().any(|scheme| after_scheme(value.as_bytes(), scheme).is_some());
+fn has_credential(headers: &HeaderMap, signed: &[Box<str>]) -> bool {
+    let schemes = || ["Bearer", "ApiKey"].into_iter().chain(signed.iter().map(|scheme| &**scheme));
+    let ours = |value: &HeaderValue| schemes().any(|scheme| after_scheme(value.as_bytes(), scheme).is_some());
     headers.get_all(AUTHORIZATION).iter().any(ours)
 }
 

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn a_profile_gets_the_shortest_tier_that_reaches_far_enough() {
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        let reaches = [(0, Tier::Minutes), (15, Tier::Minutes), (16, Tier::Hours), (31, Tier::Hours), (120, Tier::Hours), (121, Tier::Week)];
+        let reaches =
+            [(0, Tier::Minutes), (15, Tier::Minutes), (16, Tier::Hours), (31, Tier::Hours), (120, Tier::Hours), (121, Tier::Week)];
         for (reach, tier) in reaches {
             assert_eq!(Tier::timed(minutes(reach)), Some(tier), "{reach}");
         }

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use http::HeaderName;
 
 use crate::allow_list::Methods;
-use crate::id::UpstreamName;
+use crate::id::{KeyId, UpstreamName};
 use crate::path_pattern::PathPattern;
 use crate::request_view::Relax;
 use crate::rule::Rule;
@@ -31,6 +31,8 @@ pub struct RouteSpec {
     pub action: Action,
     /// The checks of the request that the route leaves out.
     pub relax: Relax,
+    /// The key of signatures that name none.
+    pub signing_key: Option<KeyId>,
     /// Whether credentials that were checked are passed on to the upstream.
     pub forward_credentials: bool,
     /// The largest body in bytes, if the route has a limit of its own.
@@ -49,6 +51,11 @@ pub enum Action {
         /// To where.
         upstream: UpstreamName,
     },
+    /// It is authenticated, and told what was found; nothing is forwarded.
+    SelfCheck {
+        /// What it must show.
+        rule: Rule,
+    },
     /// It is refused as if there were no route.
     Refuse,
 }
@@ -57,7 +64,7 @@ impl Action {
     /// The rule, unless the route refuses everything.
     pub const fn rule(&self) -> Option<&Rule> {
         match self {
-            Self::Forward { rule, .. } => Some(rule),
+            Self::Forward { rule, .. } | Self::SelfCheck { rule } => Some(rule),
             Self::Refuse => None,
         }
     }
@@ -83,6 +90,7 @@ impl Route {
             && self.forward_credentials == other.forward_credentials
             && self.body_limit == other.body_limit
             && self.allow_uncovered == other.allow_uncovered
+            && self.signing_key == other.signing_key
     }
 }
 

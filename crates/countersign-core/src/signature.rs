@@ -51,7 +51,8 @@ mod times;
 pub mod trace;
 mod verify;
 
-pub use body::{BodyDigest, BodyHasher, declared_digest, uncovered_header};
+pub use body::{BodyDigest, BodyHasher, uncovered_header};
+pub use content_digest::{ContentDigest, content_digest};
 pub use expression::BodyUse;
 pub use fields::Fields;
 pub use profile::Profile;

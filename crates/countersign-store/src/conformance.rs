@@ -13,11 +13,13 @@
 #![allow(missing_docs, reason = "cases are named by what they state")]
 
 pub mod audit;
+pub mod counters;
 pub mod directory;
 pub mod lists;
 pub mod login;
 pub mod replay;
 pub mod sessions;
+pub mod tiers;
 pub mod users;
 pub mod world;
 
@@ -90,6 +92,14 @@ macro_rules! replay_suite {
                     claims_survive_a_kill, claims_survive_a_planned_stop, a_closed_cache_claims_nothing,
                     what_may_have_been_forgotten_is_behind_the_fence, the_fence_survives_a_kill, a_clock_set_back_reopens_nothing,
                     a_clock_far_behind_is_told, it_answers_as_a_memory_without_end_would;
+                tiers: a_claim_of_any_tier_is_kept_as_long_as_it_must_be, a_claim_beyond_what_is_kept_is_refused,
+                    room_comes_back_in_every_tier, claims_that_live_long_keep_no_others, one_secret_leaves_room_in_every_tier,
+                    claims_of_any_tier_survive_kills_and_a_planned_stop, a_lost_memory_lets_nothing_in_again,
+                    a_clock_set_back_reopens_nothing_in_any_tier, a_clock_set_back_a_little_reopens_nothing,
+                    every_tier_answers_as_a_memory_without_end_would;
+                counters: a_counter_must_grow, a_counter_is_refused_together_with_its_claim, of_parallel_claims_with_one_counter_one_is_first,
+                    counters_have_no_end, counters_survive_kills_and_a_planned_stop, a_lost_memory_lets_no_counter_in_again,
+                    a_bounded_number_of_secrets_has_a_counter;
             }
         }
     };

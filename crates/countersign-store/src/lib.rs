@@ -98,6 +98,7 @@ pub trait Store: Send + Sync + 'static {
     /// Removes one secret of a key. The last one stays: `Stale`.
     async fn remove_secret(&self, key: &KeyId, secret: &SecretId, audit: &AuditEvent) -> Result<Changed>;
     /// Enables or disables a signing key.
+    async fn diagnose_signing_key(&self, id: &KeyId, until: Option<UnixMillis>, audit: &AuditEvent) -> Result<Changed>;
     async fn enable_signing_key(&self, id: &KeyId, enabled: bool, audit: &AuditEvent) -> Result<Changed>;
     /// Removes a signing key.
     async fn remove_signing_key(&self, id: &KeyId, audit: &AuditEvent) -> Result<Changed>;

@@ -1,16 +1,26 @@
 //! Replay claims in the memory of one process, logged so that they survive its end.
 //!
-//! A claim is one lock, two set lookups and one `write`. What a cache forgets must not come back, so there are three guards:
-//! the *log* survives kill -9; the *mark* M, synced and never below the highest signed timestamp accepted, becomes the *fence*
-//! when the log is lost; and claims whose time was over when older ones were dropped are refused, so that a clock that is set
-//! back reopens nothing.
+//! A claim is one lock, two lookups in sets and one `write`. What a cache forgets must not come back, so there are four guards:
+//!
+//! - The *logs* survive kill -9. Each tier has one of its own, and generations of sets of its own.
+//! - The *mark* M, synced and never below the highest signed timestamp accepted, becomes the *fence* when a log of claims with
+//!   timestamps is lost, as it is by every crash of the machine: they are not synced.
+//! - What no timestamp tells the age of is *synced* before the answer: claims of [`Tier::Untimed`], and counters. A crash of the
+//!   machine takes none of it. When such a log is lost all the same, a claim without a timestamp is refused for as long as an
+//!   equal one from before would have been kept; and counters are lost (`counters.rs`), which ends only when an operator who has
+//!   replaced the secrets removes the file `counters-lost`.
+//! - Claims whose time was over when older ones were *forgotten* are refused, so that a clock that is set back reopens nothing.
 
-mod claim_log;
+mod counters;
 mod directory_lock;
+mod log;
 mod mark;
 mod raiser;
+mod record;
 mod recovery;
+mod segment;
 mod shards;
+mod tiers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,64 +29,103 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::now::UnixMillis;
-use countersign_core::replay::{Claim, NewClaim};
+use countersign_core::replay::{Claim, NewClaim, Tier};
 
 use crate::{ReplayCache, ReplayUnavailable};
+use counters::Counters;
 use directory_lock::DirectoryLock;
 use raiser::{Raiser, Raising};
+use segment::Segment;
 use shards::{Inserted, Limits, Shards};
 
 /// How the cache is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplaySettings {
-    /// How old a signature may be, at most, over all schemes.
+    /// How old a signature may be, at most, over all schemes of [`Tier::Minutes`].
     pub window_past: Duration,
-    /// How far ahead of our clock a signature may be, at most, over all schemes.
+    /// How far ahead of our clock a signature may be, at most, over all schemes. What is further ahead is refused: it would
+    /// raise the mark beyond what others can sign.
     pub window_future: Duration,
-    /// How many claims of one secret are kept at once. A claim stays for up to twice both windows together.
+    /// How many claims of one secret are kept at once in each tier, but never more than half of `claims_in_all`, so that one
+    /// secret leaves room for others. In [`Tier::Minutes`] a claim stays for up to twice both windows together, elsewhere for
+    /// up to an eighth longer than it must.
     pub claims_per_secret: u32,
-    /// How many claims are kept at once in all. One takes about 100 bytes.
+    /// How many claims are kept at once in each tier in all. One takes about 100 bytes.
     pub claims_in_all: u64,
+    /// How many secrets can have a counter. They are never forgotten. One takes about 40 bytes.
+    pub counters_in_all: u32,
     /// Whether there was an earlier start, as far as the caller can tell from other state. An empty directory is then a memory
     /// that was lost, and not a first start.
     pub started_before: bool,
 }
 
 impl Default for ReplaySettings {
-    /// 300 s and 60 s; a million claims of one secret, four million in all; no earlier start is known of.
+    /// 300 s and 60 s; a million claims of one secret and four million in all; 100 000 counters; no earlier start is known of.
     fn default() -> Self {
         Self {
             window_past: Duration::from_secs(300),
             window_future: Duration::from_secs(60),
             claims_per_secret: 1_000_000,
             claims_in_all: 4_000_000,
+            counters_in_all: 100_000,
             started_before: false,
         }
+    }
+}
+
+impl ReplaySettings {
+    /// Both windows together.
+    fn windows(&self) -> Duration {
+        self.window_past.saturating_add(self.window_future)
     }
 }
 
 /// Numbers for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayStats {
-    /// Claims in memory.
+    /// Claims in memory, of all tiers.
     pub live: u64,
+    /// Secrets with a counter.
+    pub counters: u64,
     /// The fence; `UnixMillis::MIN` when there is none.
     pub fence: UnixMillis,
     /// The durable mark.
     pub mark: UnixMillis,
-    /// Segments of the log that are needed.
+    /// Segments of the logs that are needed.
     pub segments: u64,
 }
 
 /// Replay claims in memory and in a log. Dropped without [`ReplayCache::close`] it leaves behind what kill -9 would.
 pub struct MemoryReplay {
-    shards: Arc<Shards>,
+    memory: Arc<Memory>,
     fence: UnixMillis,
-    windows: Duration,
+    untimed_fence: UnixMillis,
+    /// A clock that is behind the mark by more is told.
+    behind: Duration,
+    window_future: Duration,
     limits: Limits,
     raiser: Raiser,
     /// Last, so that it is released when everything else has stopped.
     _lock: DirectoryLock,
+}
+
+/// What is remembered.
+struct Memory {
+    /// In the order of [`Tier::ALL`].
+    tiers: [Shards; 4],
+    counters: Counters,
+}
+
+impl Memory {
+    const fn tier(&self, tier: Tier) -> &Shards {
+        let [minutes, hours, week, untimed] = &self.tiers;
+        match tier {
+            Tier::Minutes => minutes,
+            Tier::Hours => hours,
+            Tier::Week => week,
+            Tier::Untimed => untimed,
+        }
+    }
 }
 
 /// How far the mark is raised ahead of what is signed.
@@ -93,48 +142,98 @@ impl MemoryReplay {
     /// When another process has the directory, or it cannot be read or written.
     pub fn open(directory: &Path, settings: ReplaySettings, now: UnixMillis, boot: &str) -> Result<Self, ReplayUnavailable> {
         let lock = directory_lock::take(directory)?;
-        let windows = settings.window_past.saturating_add(settings.window_future);
-        let started_before = lock.held_before || settings.started_before;
-        let recovered = recovery::recover(directory, started_before, settings.window_future.saturating_add(BLOCK), now, boot)?;
-        let (shards, fence) = (Arc::clone(&recovered.shards), recovered.mark.fence);
-        let raiser = Raiser::start(recovered, windows, now)?;
-        let limits = Limits { per_secret: settings.claims_per_secret, in_all: settings.claims_in_all };
-        Ok(Self { shards, fence, windows, limits, raiser, _lock: lock })
+        let recovered = recovery::recover(directory, &settings, lock.held_before, now, boot)?;
+        let (memory, fence, untimed_fence) = (Arc::clone(&recovered.memory), recovered.mark.fence, recovered.mark.untimed_fence);
+        let raiser = Raiser::start(recovered, now)?;
+        let half = u32::try_from(settings.claims_in_all / 2).unwrap_or(u32::MAX);
+        let limits = Limits { per_secret: settings.claims_per_secret.min(half), in_all: settings.claims_in_all };
+        // The mark runs ahead of the newest signature by up to a block and a rounded second.
+        let behind = settings.windows().saturating_add(BLOCK).saturating_add(Duration::from_secs(1));
+        Ok(Self { memory, fence, untimed_fence, behind, window_future: settings.window_future, limits, raiser, _lock: lock })
     }
 
     /// Numbers for metrics.
     pub fn stats(&self) -> ReplayStats {
-        ReplayStats { live: self.shards.live(), fence: self.fence, mark: self.raiser.mark(), segments: self.raiser.segments() }
+        ReplayStats {
+            live: self.memory.tiers.iter().map(Shards::live).sum(),
+            counters: self.memory.counters.len(),
+            fence: self.fence,
+            mark: self.raiser.mark(),
+            segments: self.raiser.segments(),
+        }
     }
 
     /// Everything that does not wait: the answer, or what the answer `First` still waits for.
     fn claim_now(&self, claim: &NewClaim, now: UnixMillis) -> Result<(Claim, Option<Raising>), ReplayUnavailable> {
-        // The mark runs ahead of the newest signature by up to a block and a rounded second.
-        let behind = self.windows.saturating_add(BLOCK).saturating_add(Duration::from_secs(1));
-        if now.plus(behind) < self.raiser.mark() {
+        if now.plus(self.behind) < self.raiser.mark() {
             return Ok((Claim::ClockBehind, None));
         }
-        if claim.signed_at <= self.fence {
+        if self.is_before_fence(claim) {
             return Ok((Claim::BeforeFence, None));
         }
+        if claim.keep_until > now.plus(claim.tier.reach()) {
+            return Err(ReplayUnavailable("the claim would have to be kept for longer than its tier keeps any".into()));
+        }
+        if claim.signed_at > now.plus(self.window_future) {
+            return Err(ReplayUnavailable("the claim is further ahead than the replay memory was told that any would be".into()));
+        }
         self.raiser.turn_if_due(now);
-        let mut inserted = self.shards.insert(claim, &self.limits);
-        if matches!(inserted, Inserted::Broken) {
+        let mut inserted = self.insert(claim);
+        if matches!(inserted, (Inserted::Broken, _)) {
             self.raiser.repair(now)?;
-            inserted = self.shards.insert(claim, &self.limits);
+            inserted = self.insert(claim);
         }
-        match inserted {
-            Inserted::First(segment) => {
-                // Inserted first and never taken out: when the write fails, the request is refused and stays refused.
-                segment.append(claim).map_err(|error| ReplayUnavailable(format!("{}: {error}", segment.path.display())))?;
-                Ok((Claim::First, self.raiser.raise_for(claim.signed_at)))
-            }
-            Inserted::Seen => Ok((Claim::Seen, None)),
-            Inserted::Full => Ok((Claim::Full, None)),
-            Inserted::Forgotten => Ok((Claim::ClockBehind, None)),
-            Inserted::Broken => Err(ReplayUnavailable("the claim log cannot be written".into())),
-            Inserted::Closed => Err(ReplayUnavailable("it is closed".into())),
+        let answer = match inserted {
+            (Inserted::First(segment), counted) => return self.write(claim, &segment, counted.as_ref()),
+            (Inserted::Seen, _) => Claim::Seen,
+            (Inserted::Full, _) => Claim::Full,
+            (Inserted::Forgotten, _) => Claim::ClockBehind,
+            (Inserted::CounterLost, _) => Claim::CounterLost,
+            (Inserted::Broken, _) => return Err(ReplayUnavailable("the claim log cannot be written".into())),
+            (Inserted::Closed, _) => return Err(ReplayUnavailable("it is closed".into())),
+        };
+        Ok((answer, None))
+    }
+
+    /// Whether a memory that was lost may have had it.
+    fn is_before_fence(&self, claim: &NewClaim) -> bool {
+        if claim.tier == Tier::Untimed {
+            // It may have come as early as this, and would still be kept.
+            claim.signed_at.minus(claim.keep_until.since(claim.signed_at)) <= self.untimed_fence
+        } else {
+            claim.signed_at <= self.fence
         }
+    }
+
+    /// Inserts the claim, and counts if it has a counter. With the segment for the counter.
+    fn insert(&self, claim: &NewClaim) -> (Inserted, Option<Arc<Segment>>) {
+        let insert = || self.memory.tier(claim.tier).insert(claim, &self.limits);
+        match claim.counter {
+            None => (insert(), None),
+            Some(counter) => self.memory.counters.count(claim.fingerprint, counter, insert),
+        }
+    }
+
+    /// Writes down what was inserted. It was inserted first and is never taken out: when a write fails, the request is refused
+    /// and stays refused.
+    fn write(
+        &self,
+        claim: &NewClaim,
+        segment: &Arc<Segment>,
+        counted: Option<&Arc<Segment>>,
+    ) -> Result<(Claim, Option<Raising>), ReplayUnavailable> {
+        let failed = |segment: &Segment, error| ReplayUnavailable(format!("{}: {error}", segment.path.display()));
+        segment.append(&record::of_claim(claim)).map_err(|error| failed(segment, error))?;
+        if let (Some(counted), Some(counter)) = (counted, claim.counter) {
+            let record = record::of_counter((claim.fingerprint, counter));
+            counted.append(&record).map_err(|error| failed(counted, error))?;
+        }
+        let raising = if counted.is_some() || segment.id.kind.is_synced() {
+            Some(self.raiser.raise_and_sync(claim.signed_at, segment, counted))
+        } else {
+            self.raiser.raise_for(claim.signed_at)
+        };
+        Ok((Claim::First, raising))
     }
 }
 

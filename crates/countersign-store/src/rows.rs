@@ -125,6 +125,7 @@ pub(crate) fn signing_key(row: &impl Columns) -> Result<SigningKey> {
         profile: row.parsed("profile")?,
         enabled: row.flag("enabled")?,
         created: row.moment("created")?,
+        diagnose_until: row.maybe_moment("diagnose_until")?,
         secrets: Vec::new(),
     })
 }

@@ -89,7 +89,11 @@ impl SqliteStore {
 
 fn migrator() -> Migrator {
     let first = include_str!("../migrations/sqlite/0001_state.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(1, "state".into(), MigrationType::Simple, first, false)])
+    let second = include_str!("../migrations/sqlite/0002_diagnose.sql").into_sql_str();
+    Migrator::with_migrations(vec![
+        Migration::new(1, "state".into(), MigrationType::Simple, first, false),
+        Migration::new(2, "diagnose".into(), MigrationType::Simple, second, false),
+    ])
 }
 
 /// Makes the file before SQLite does, which would make it readable to everybody. The files beside it get its mode.
@@ -210,6 +214,9 @@ impl Store for SqliteStore {
     }
     async fn enable_signing_key(&self, id: &KeyId, enabled: bool, audit: &AuditEvent) -> Result<Changed> {
         Act::begin(&self.writer).await?.enable(directory::SIGNING_KEY_SWITCH, id.as_str(), enabled, audit).await
+    }
+    async fn diagnose_signing_key(&self, id: &KeyId, until: Option<UnixMillis>, audit: &AuditEvent) -> Result<Changed> {
+        directory::diagnose_signing_key(Act::begin(&self.writer).await?, id, until, audit).await
     }
     async fn remove_signing_key(&self, id: &KeyId, audit: &AuditEvent) -> Result<Changed> {
         directory::remove_signing_key(Act::begin(&self.writer).await?, id, audit).await

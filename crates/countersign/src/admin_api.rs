@@ -15,6 +15,8 @@
 //! | `/sessions`, `/sessions/{id}` | GET, DELETE |
 //! | `/allow-lists`, `/allow-lists/{list}` | GET POST, GET DELETE |
 //! | `/allow-lists/{list}/entries`, `/allow-lists/{list}/entries/{id}` | GET POST, GET PUT PATCH DELETE |
+//! | `/decisions`, `/decisions/{request_id}` | GET |
+//! | `/explain` | POST |
 //! | `/audit` | GET |
 
 mod about;
@@ -24,6 +26,7 @@ mod api_keys;
 mod audit;
 mod call;
 mod clients;
+mod decisions;
 mod entries;
 mod guard;
 mod sessions;
@@ -114,6 +117,9 @@ const ROUTES: &[Route] = routes! {
     PUT "/allow-lists/{list}/entries/{id}" AllowLists entries::replace;
     PATCH "/allow-lists/{list}/entries/{id}" AllowLists entries::patch;
     DELETE "/allow-lists/{list}/entries/{id}" AllowLists entries::remove;
+    GET "/decisions" Read decisions::list;
+    GET "/decisions/{request_id}" Clients decisions::read;
+    POST "/explain" Clients decisions::explain_given;
     GET "/audit" Read audit::list;
 };
 

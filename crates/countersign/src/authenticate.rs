@@ -6,21 +6,25 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use countersign_core::access_token;
 use countersign_core::api_key::{self, ShownApiKey};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::decide::{self, Decision, Evidence, Permit};
+use countersign_core::id::KeyId;
 use countersign_core::now::UnixMillis;
 use countersign_core::presented;
 use countersign_core::request_view::RequestView;
 use countersign_core::routes::Route;
 use countersign_core::rule::Rule;
-use countersign_core::signature::{self, BodyDigest, Fields, Profile};
+use countersign_core::signature::{self, Body, BodyDigest, BodyUse, Fields, LiveKey};
 use countersign_core::verified::{Identity, Verified};
 use tokio::sync::oneshot;
 
 use crate::body::{Buffered, CheckedBody, ReadAhead, RequestBody, Source, read_ahead};
+use crate::explain::{LARGEST_BODY, Sample};
 use crate::snapshot::Snapshot;
+use crate::spool::SpooledBody;
 use crate::worker::Worker;
 
 /// A request that may pass: the permit, the body to forward, and, for a body that is compared while it streams, what
@@ -37,6 +41,26 @@ pub struct Passed {
     pub compared: Option<oneshot::Receiver<Result<(), Refusal>>>,
 }
 
+/// A request that may not pass.
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The request as its signature was judged, where that is what was refused.
+    pub sample: Option<Arc<Sample>>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, sample: None }
+    }
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Self {
+        Refusal::from(code).into()
+    }
+}
+
 /// Decides about one request.
 ///
 /// # Errors
@@ -48,7 +72,7 @@ pub async fn run(
     rule: &Rule,
     view: &RequestView<'_>,
     body: RequestBody,
-) -> Result<Passed, Refusal> {
+) -> Result<Passed, Refused> {
     let now = worker.now();
 
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
@@ -67,9 +91,9 @@ pub async fn run(
         evidence.add(api_key::verify(&shown, snapshot.keys.find_api_key(shown.hash()), now)?);
     }
     let (body, compared) = match presented.signature {
-        Some((profile, fields)) => {
-            let signed = check_signature(worker, snapshot, route, view, profile, &fields, body).await?;
-            evidence.add_signature(profile.name(), signed.identity);
+        Some(fields) => {
+            let signed = check_signature(worker, snapshot, route, view, &fields, body).await?;
+            evidence.add_signature(fields.profile().name(), signed.identity);
             (signed.body, signed.compared)
         }
         None if body.is_end() => (Source::Empty, None),
@@ -85,7 +109,7 @@ pub async fn run(
             }
             Ok(Passed { permit, decided_under, body, compared })
         }
-        Decision::Challenge(refusal) | Decision::Deny(refusal) => Err(refusal),
+        Decision::Challenge(refusal) | Decision::Deny(refusal) => Err(refusal.into()),
     }
 }
 
@@ -120,28 +144,38 @@ async fn check_signature(
     snapshot: &Snapshot,
     route: &Route,
     view: &RequestView<'_>,
-    profile: &Profile,
     fields: &Fields<'_>,
     body: RequestBody,
-) -> Result<Signed, Refusal> {
+) -> Result<Signed, Refused> {
     let replay = &worker.shared.replay;
     if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
-        return Err(Refusal::with(Code::UncoveredHeader, name));
+        return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
-    profile.check_time(fields, worker.now(), replay.fence())?;
-    let key = snapshot.keys.find_signing_key(fields.key_id());
-    if key.is_none() && !body.is_end() {
+    fields.check_time(worker.now(), replay.fence())?;
+    if find_key(snapshot, route, fields).is_none() && !body.is_end() {
         // Not worth reading a body for. Says what a wrong signature says.
         return Err(Code::SignatureMismatch.into());
     }
     // A body that comes in drops is not worth waiting for once the signature has become too old.
-    let good_for = fields.signed_at().plus(profile.time().past).since(worker.now());
-    let read = tokio::time::timeout(good_for, read_signed_body(worker, view, body)).await;
-    let (digest, body) = read.map_err(|_elapsed| Refusal::from(Code::TimestampTooOld))??;
+    let reading = read_signed_body(worker, view, fields.profile().body_use(), body);
+    let body = match fields.good_until() {
+        Some(end) => {
+            let read = tokio::time::timeout(end.since(worker.now()), reading).await;
+            read.map_err(|_elapsed| Refusal::from(Code::TimestampTooOld))??
+        }
+        None => reading.await?,
+    };
     // Read again: while the body came in, the key may have been disabled and its secret removed.
     let (snapshot, now) = (worker.snapshot(), worker.now());
-    let key = snapshot.keys.find_signing_key(fields.key_id());
-    let good = profile.verify(fields, view, digest, key, now)?;
+    let key = find_key(&snapshot, route, fields);
+    let good = match fields.verify(body.seen(), key, now) {
+        Ok(good) => good,
+        Err(refusal) => {
+            let id = if fields.profile().names_key() { fields.key_id() } else { route.signing_key.as_ref().map(KeyId::as_str) };
+            let sample = Sample::of(view, fields.profile(), id, body.into_sample(), now);
+            return Err(Refused { refusal, sample: Some(Arc::new(sample)) });
+        }
+    };
     let claim = match replay.claim(good.claim(), now).await {
         Ok(claim) => claim,
         Err(unavailable) => {
@@ -153,7 +187,9 @@ async fn check_signature(
     let identity = good.finish(claim)?;
     worker.uses.borrow_mut().count(secret.as_str(), now);
     let (body, compared) = match body {
-        SignedBody::Ready(body) => (body, None),
+        SignedBody::Empty => (Source::Empty, None),
+        SignedBody::Buffered(buffered, _) => (Source::Buffered(Some(buffered)), None),
+        SignedBody::Spooled(body, _) => (Source::Spooled(body), None),
         SignedBody::Compare { start, body, declared } => {
             let (checked, compared) = CheckedBody::new(start, body, declared);
             (Source::Checked(checked), Some(compared))
@@ -162,50 +198,90 @@ async fn check_signature(
     Ok(Signed { identity, body, compared })
 }
 
+/// The key that a request names, or that its route names where the scheme names none.
+fn find_key<'s>(snapshot: &'s Snapshot, route: &Route, fields: &Fields<'_>) -> Option<&'s LiveKey> {
+    let id = if fields.profile().names_key() { fields.key_id()? } else { route.signing_key.as_ref()?.as_str() };
+    snapshot.keys.find_signing_key(id)
+}
+
 /// A body whose digest is known before it is forwarded.
 enum SignedBody {
+    /// There is none.
+    Empty,
     /// Read and hashed.
-    Ready(Source),
+    Buffered(Buffered, BodyDigest),
+    /// Read into a temporary file, and hashed.
+    Spooled(SpooledBody, BodyDigest),
     /// Too large to be read first; the head declares its digest, which is signed.
     Compare { start: Option<(Buffered, signature::BodyHasher)>, body: RequestBody, declared: [u8; 32] },
 }
 
-async fn read_signed_body(worker: &Worker, view: &RequestView<'_>, mut body: RequestBody) -> Result<(BodyDigest, SignedBody), Refusal> {
-    let declared = signature::declared_digest(view.headers())?;
+impl SignedBody {
+    /// The bytes, if they are at hand and few enough to be kept for an explanation.
+    fn into_sample(self) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Buffered(buffered, _) if buffered.as_ref().len() <= LARGEST_BODY => Some(Bytes::copy_from_slice(buffered.as_ref())),
+            _ => None,
+        }
+    }
+
+    /// The body as a signature sees it.
+    fn seen(&self) -> Body<'_> {
+        match self {
+            Self::Empty => Body::Empty,
+            Self::Buffered(_, BodyDigest::Empty) => Body::Empty,
+            Self::Buffered(buffered, digest) => Body::Bytes(buffered.as_ref(), *digest),
+            Self::Spooled(_, digest) => Body::Digest(*digest),
+            Self::Compare { declared, .. } => Body::Digest(BodyDigest::Sha256(*declared)),
+        }
+    }
+}
+
+async fn read_signed_body(
+    worker: &Worker,
+    view: &RequestView<'_>,
+    body_use: BodyUse,
+    mut body: RequestBody,
+) -> Result<SignedBody, Refusal> {
+    // A digest that is declared is held to, also when the body is read whole (RFC 9530 section 2).
+    let declared = signature::content_digest(view.headers())?;
     if body.is_end() {
-        hold_to(BodyDigest::Empty, declared)?;
-        return Ok((BodyDigest::Empty, SignedBody::Ready(Source::Empty)));
+        declared.map_or(Ok(()), |declared| declared.check(b""))?;
+        return Ok(SignedBody::Empty);
     }
     let limit = worker.shared.config.limits.signed_body_bytes;
     let known = body.size_hint().exact();
+    // A scheme that signs the bytes themselves needs all of them before anything can be said.
+    let needs_bytes = body_use == BodyUse::Bytes;
+    if needs_bytes && known.is_some_and(|length| length > limit) {
+        return Err(too_large_to_sign(limit));
+    }
     if let (Some(declared), Some(length)) = (declared, known)
         && length > limit
     {
-        return Ok((BodyDigest::Sha256(declared), SignedBody::Compare { start: None, body, declared }));
+        return Ok(SignedBody::Compare { start: None, body, declared: declared.alone()? });
     }
     if known.is_some_and(|length| length > worker.shared.spool.per_request.max(limit)) {
         return Err(Code::BodyDigestRequired.into());
     }
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    match read_ahead(&mut body, limit, &worker.shared.body_budget).await? {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    match read_ahead(&mut body, most, &worker.shared.body_budget).await? {
         ReadAhead::Whole(buffered, digest) => {
-            hold_to(digest, declared)?;
-            Ok((digest, SignedBody::Ready(Source::Buffered(Some(buffered)))))
+            declared.map_or(Ok(()), |declared| declared.check(buffered.as_ref()))?;
+            Ok(SignedBody::Buffered(buffered, digest))
         }
+        ReadAhead::More(..) if needs_bytes => Err(too_large_to_sign(limit)),
         ReadAhead::More(start, hasher) => match declared {
-            Some(declared) => Ok((BodyDigest::Sha256(declared), SignedBody::Compare { start: Some((start, hasher)), body, declared })),
+            Some(declared) => Ok(SignedBody::Compare { start: Some((start, hasher)), body, declared: declared.alone()? }),
             None => {
                 let (spooled, digest) = worker.shared.spool.fill(start, hasher, &mut body).await?;
-                Ok((digest, SignedBody::Ready(Source::Spooled(spooled.into_body()))))
+                Ok(SignedBody::Spooled(spooled.into_body(), digest))
             }
         },
     }
 }
 
-/// A digest that is declared is held to, also when the body is read whole (RFC 9530 section 2).
-fn hold_to(digest: BodyDigest, declared: Option<[u8; 32]>) -> Result<(), Refusal> {
-    match declared {
-        Some(declared) if declared != digest.sha256() => Err(Code::BodyDigestMismatch.into()),
-        _ => Ok(()),
-    }
+fn too_large_to_sign(limit: u64) -> Refusal {
+    Refusal::with(Code::BodyTooLarge, format!("this signature scheme signs the body itself, and bodies up to {limit} bytes are read for that"))
 }

@@ -13,6 +13,7 @@ mod check;
 mod clients;
 mod keys;
 mod password;
+mod secret_file;
 mod sessions;
 mod show;
 mod sign;

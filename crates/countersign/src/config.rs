@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::forwarded::Family;
@@ -11,6 +12,7 @@ use countersign_core::id::UpstreamName;
 use countersign_core::network::Network;
 use countersign_core::request_view::Scheme;
 use countersign_core::routes::RouteSpec;
+use countersign_core::signature::Profile;
 use http::HeaderName;
 use http::uri::Authority;
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
     /// The routes in the order of the file. They do not contradict each other.
     pub routes: Vec<RouteSpec>,
+    /// The signature profiles that rules name, and those that the file names; the native one always.
+    pub profiles: Arc<[Profile]>,
     /// Logins, access tokens and refresh tokens.
     pub tokens: Tokens,
     /// How the upstream is told who came.

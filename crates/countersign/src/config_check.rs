@@ -11,6 +11,7 @@ use countersign_core::id::UpstreamName;
 use countersign_core::nearest::nearest;
 use countersign_core::network::Network;
 use countersign_core::request_view::Scheme;
+use countersign_core::signature::Profile;
 use http::uri::Authority;
 use toml::Spanned;
 
@@ -18,6 +19,7 @@ use crate::config::{Admin, ClientAddressFrom, Config, Limits, Listener, LogForma
 use crate::config_error::{BadConfig, Finding, Findings, Severity};
 use crate::config_file::{AdminTable, ConfigFile, LimitsTable, ListenerTable, UpstreamTable};
 
+mod profiles;
 mod routes;
 mod syntax;
 mod tokens;
@@ -89,7 +91,7 @@ pub fn read(path: &Path) -> Result<Checked, BadConfig> {
 pub fn check(name: &str, text: &str, surroundings: &Surroundings) -> Result<Checked, BadConfig> {
     let findings = |findings| Findings { name: name.into(), source: text.into(), findings };
     let file: ConfigFile = toml::from_str(text).map_err(|error| BadConfig(findings(vec![syntax::explain(text, &error)])))?;
-    let mut reading = Reading { text, directory: &surroundings.directory, findings: Vec::new() };
+    let mut reading = Reading { text, directory: &surroundings.directory, profiles: Vec::new(), findings: Vec::new() };
     let config = reading.config(&file, surroundings);
     let mut found = findings(reading.findings);
     found.findings.sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
@@ -123,6 +125,8 @@ pub fn unknown_variables<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Findin
 struct Reading<'t> {
     text: &'t str,
     directory: &'t Path,
+    /// The signature profiles that were read so far.
+    profiles: Vec<Profile>,
     findings: Vec<Finding>,
 }
 
@@ -144,6 +148,7 @@ impl Reading<'_> {
         let limits = self.limits(&file.limits);
         let upstreams = self.upstreams(&file.upstream);
         let tokens = self.tokens(&file.tokens, listener.as_ref());
+        self.profiles(&file.profile);
         let routes = self.routes(&file.route, &upstreams, &tokens.paths, &file.upstream);
         let identity_headers = self.identity_headers(&file.identity_headers);
         let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -158,6 +163,7 @@ impl Reading<'_> {
             limits,
             upstreams,
             routes: routes?,
+            profiles: std::mem::take(&mut self.profiles).into(),
             tokens,
             identity_headers,
             log,

@@ -35,6 +35,9 @@ pub struct ConfigFile {
     /// The routes.
     #[serde(default)]
     pub route: Vec<Spanned<RouteTable>>,
+    /// Signature profiles that are not built in, or have constants.
+    #[serde(default)]
+    pub profile: Vec<Spanned<ProfileTable>>,
     /// Logins and tokens.
     #[serde(default)]
     pub tokens: TokensTable,
@@ -124,6 +127,19 @@ pub struct UpstreamTable {
     pub idle_connections: Option<Spanned<i64>>,
 }
 
+/// `[[profile]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileTable {
+    /// A built-in profile.
+    pub name: Option<Spanned<String>>,
+    /// A file of the operator's own.
+    pub file: Option<Spanned<String>>,
+    /// Values of its constants.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
 /// `[[route]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +154,8 @@ pub struct RouteTable {
     pub require: Option<Spanned<String>>,
     /// To where.
     pub upstream: Option<Spanned<String>>,
+    /// `self-check`: the gateway answers itself, and says what it found.
+    pub answer: Option<Spanned<String>>,
     /// Answers 404 to everything that matches.
     pub refuse: Option<Spanned<bool>>,
     /// Checks of the request that this route relaxes, by their code.
@@ -146,6 +164,8 @@ pub struct RouteTable {
     /// Headers that may come with a signed request although no signature covers them.
     #[serde(default)]
     pub allow_unsigned_headers: Vec<Spanned<String>>,
+    /// The key of signatures that name none.
+    pub signing_key: Option<Spanned<String>>,
     /// Passes credentials on that the gateway has checked.
     pub forward_credentials: Option<Spanned<bool>>,
     /// The largest body, 0 to 1 PiB; no limit when absent.

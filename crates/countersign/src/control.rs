@@ -13,6 +13,8 @@ use countersign_store::{SharedStore, StoreError};
 
 use crate::ambient::{Clock, Entropy};
 use crate::config::{Config, Tokens};
+use crate::decision_log::DecisionLog;
+use crate::explain::Allowance;
 use crate::hashing::HashingPool;
 use crate::publish::{Parts, Publisher};
 use crate::snapshot::Snapshot;
@@ -36,6 +38,10 @@ pub struct Control {
     pub live: Arc<ArcSwap<Snapshot>>,
     /// The life cycle of tokens and where their endpoints are.
     pub tokens: Tokens,
+    /// The last refusals of signed requests.
+    pub decisions: Arc<DecisionLog>,
+    /// How often refusals are explained.
+    pub explanations: Arc<Allowance>,
 }
 
 impl Control {
@@ -57,7 +63,7 @@ impl Control {
         let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
         publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
         let hashing = HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue);
-        let control = Arc::new(Self { store, clock, entropy, master, publisher, hashing, live, tokens });
+        let control = Arc::new(Self { store, clock, entropy, master, publisher, hashing, live, tokens, decisions: Arc::default(), explanations: Arc::default() });
         token_keys::ensure(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
         Ok(control)
     }

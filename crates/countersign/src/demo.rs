@@ -133,6 +133,7 @@ async fn make(control: &Arc<Control>, listen: IpAddr) -> Result<Secrets, StartEr
         .seal(secret.expose().as_bytes(), secret_id.as_str(), control.fresh().map_err(refused)?)
         .map_err(|error| broken(&error))?;
     let key = SigningKey {
+        diagnose_until: None,
         id: KeyId::new(control.fresh().map_err(refused)?),
         client: client.id.clone(),
         profile: "v3.0".parse().map_err(unnamed)?,

@@ -2,6 +2,7 @@
 //! The only caller of `forward`, which takes a [`Permit`].
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_core::challenge::Challenges;
@@ -9,7 +10,7 @@ use countersign_core::code::{Code, Refusal};
 use countersign_core::decide::Permit;
 use countersign_core::id::RequestId;
 use countersign_core::request_view::{Relax, RequestView, Scheme};
-use countersign_core::routes::{Action, Chosen};
+use countersign_core::routes::{Action, Chosen, Route};
 use countersign_core::rule::Kind;
 use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
@@ -19,13 +20,14 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
-use crate::authenticate::{self, Passed};
+use crate::authenticate::{self, Passed, Refused};
 use crate::body::{AnswerBody, ForwardBody, RequestBody};
 use crate::connection::Open;
 use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
 use crate::snapshot::Snapshot;
 use crate::tunnel;
+use crate::{decision_log, explain, self_check};
 use crate::upstream::{Progress, Upstream};
 use crate::worker::Worker;
 
@@ -81,12 +83,21 @@ async fn answer(
     if let Some(code) = view.unrelaxed(&route.relax) {
         return Err(code.into());
     }
-    let Action::Forward { rule, upstream } = &route.action else { return Err(Code::NoRoute.into()) };
-    let Some(upstream) = worker.upstreams.get(upstream.as_str()) else { return Err(Code::Internal.into()) };
-
+    let (rule, upstream) = match &route.action {
+        Action::Forward { rule, upstream } => (rule, Some(upstream)),
+        Action::SelfCheck { rule } => (rule, None),
+        Action::Refuse => return Err(Code::NoRoute.into()),
+    };
     manners.challenges = Challenges::of(rule);
-    let body = RequestBody::new(body, route.body_limit.unwrap_or(u64::MAX))?;
-    let Passed { permit, decided_under, body, compared } = authenticate::run(worker, &snapshot, route, rule, &view, body).await?;
+    let most = if upstream.is_some() { u64::MAX } else { self_check::LARGEST_BODY };
+    let body = RequestBody::new(body, route.body_limit.unwrap_or(most).min(most))?;
+    let passed = match authenticate::run(worker, &snapshot, route, rule, &view, body).await {
+        Ok(passed) => passed,
+        Err(refused) => return Err(say_why(worker, &snapshot, route, &view, refused, id, manners).await),
+    };
+    let Some(upstream) = upstream else { return self_check::answer(worker, &snapshot, rule, &view, passed, id) };
+    let Some(upstream) = worker.upstreams.get(upstream.as_str()) else { return Err(Code::Internal.into()) };
+    let Passed { permit, decided_under, body, compared } = passed;
     count_uses(worker, &decided_under, &permit);
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
@@ -94,6 +105,38 @@ async fn answer(
     let progress = Progress::begin();
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
+}
+
+/// Keeps the refusal of a signature for whoever asks why, and says why at once where that was asked for: on a self-check, and
+/// for a key that is being diagnosed.
+async fn say_why(
+    worker: &Worker,
+    snapshot: &Arc<Snapshot>,
+    route: &Route,
+    view: &RequestView<'_>,
+    refused: Refused,
+    id: &RequestId,
+    manners: &mut Manners,
+) -> Refusal {
+    let Refused { refusal, sample } = refused;
+    let Some(sample) = sample else { return refusal };
+    let now = worker.now();
+    worker.shared.decisions.keep(decision_log::Refused {
+        id: id.clone(),
+        client_address: view.client_address(),
+        route: route.number(),
+        revision: snapshot.revision,
+        refusal: refusal.clone(),
+        sample: Arc::clone(&sample),
+    });
+    let key = sample.key.as_deref().and_then(|key| snapshot.keys.find_signing_key(key));
+    let is_diagnosed = key.is_some_and(|key| key.is_diagnosed(now));
+    let is_self_check = matches!(route.action, Action::SelfCheck { .. });
+    if (is_diagnosed || is_self_check) && worker.shared.explanations.take(now) {
+        let explained = explain::explain(&worker.shared.spool.control, sample, Arc::clone(snapshot)).await;
+        manners.explained = explained.map(|explained| self_check::said(explained, is_self_check, is_diagnosed));
+    }
+    refusal
 }
 
 /// A request on its way out.

@@ -93,6 +93,7 @@ pass_on! {
     fn add_signing_key(key: &SigningKey, audit: &AuditEvent) -> Added;
     fn add_secret(key: &KeyId, secret: &KeySecret, first_ends: Option<UnixMillis>, audit: &AuditEvent) -> Changed;
     fn remove_secret(key: &KeyId, secret: &SecretId, audit: &AuditEvent) -> Changed;
+    fn diagnose_signing_key(id: &KeyId, until: Option<UnixMillis>, audit: &AuditEvent) -> Changed;
     fn enable_signing_key(id: &KeyId, enabled: bool, audit: &AuditEvent) -> Changed;
     fn remove_signing_key(id: &KeyId, audit: &AuditEvent) -> Changed;
     fn add_api_key(key: &ApiKey, audit: &AuditEvent) -> Added;

@@ -6,6 +6,7 @@ use countersign_core::id::RequestId;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// A refusal as it is written down.
 #[derive(Debug, Serialize)]
@@ -91,9 +92,23 @@ pub fn render(refusal: &Refusal, request: &RequestId) -> Response<Bytes> {
     render_fields(refusal, request, &[])
 }
 
+/// The answer to a refused request, with further members (RFC 9457 section 3.2) that explain it.
+pub fn render_explained(refusal: &Refusal, request: &RequestId, explained: &Map<String, Value>) -> Response<Bytes> {
+    // Text and numbers only: serializing cannot fail.
+    let mut problem = serde_json::to_value(Problem::of(refusal, request, &[])).unwrap_or_default();
+    if let Some(members) = problem.as_object_mut() {
+        members.extend(explained.clone());
+    }
+    render_body(refusal, serde_json::to_vec(&problem).unwrap_or_default().into())
+}
+
 /// The answer to a refused request whose body has wrong fields.
 pub fn render_fields(refusal: &Refusal, request: &RequestId, errors: &[FieldError]) -> Response<Bytes> {
-    let mut response = Response::new(Problem::of(refusal, request, errors).to_json());
+    render_body(refusal, Problem::of(refusal, request, errors).to_json())
+}
+
+fn render_body(refusal: &Refusal, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

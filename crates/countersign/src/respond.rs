@@ -19,11 +19,17 @@ pub struct Manners {
     pub challenges: Challenges,
     /// The methods that are allowed, for a 405.
     pub allow: Option<String>,
+    /// What else is said about a signature that was refused.
+    pub explained: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Says a refusal.
 pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId) -> Response<AnswerBody> {
-    let mut response = problem::render(refusal, id).map(|body: Bytes| AnswerBody::from(body));
+    let response = match &manners.explained {
+        Some(explained) => problem::render_explained(refusal, id, explained),
+        None => problem::render(refusal, id),
+    };
+    let mut response = response.map(|body: Bytes| AnswerBody::from(body));
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);

@@ -106,9 +106,13 @@ impl LiveKeys {
                 let opened = master.open(&secret.sealed, secret.id.as_str())?;
                 let text = String::from_utf8(opened.expose().to_vec()).map_err(|_not_text| BadDirectory::Secret(secret.id.clone()))?;
                 let made = LiveSecret::new(profile, secret.id.clone(), &SecretText::new(text), secret.ends);
-                secrets.push(made.map_err(|_too_short| BadDirectory::Secret(secret.id))?);
+                match made {
+                    Ok(live) => secrets.push(live),
+                    // The profile has changed since the secret was taken: it signs nothing, and the rest goes on.
+                    Err(bad) => tracing::warn!(key = %key.id, secret = %secret.id, error = %bad, "a secret cannot be used with its profile"),
+                }
             }
-            let live_key = LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets);
+            let live_key = LiveKey::new(key.id.clone(), Arc::clone(principal), Arc::clone(scopes), key.profile, secrets).diagnosed(key.diagnose_until);
             live.signing.insert(key.id, live_key);
         }
         for key in directory.api_keys.into_iter().filter(|key| key.enabled) {
@@ -143,7 +147,7 @@ pub enum BadDirectory {
     /// A secret does not decrypt.
     #[error("{0}; is the master key the one that the data was made with?")]
     Sealed(#[from] CannotOpen),
-    /// A secret is not one that its profile takes.
-    #[error("the secret {0} cannot be used with its profile")]
+    /// A secret that was not stored by us.
+    #[error("the secret {0} is not text")]
     Secret(SecretId),
 }

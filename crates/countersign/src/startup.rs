@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use countersign_core::id::Revision;
 use countersign_core::identity_headers::IdentityHeaderNames;
 use countersign_core::routes::RouteTable;
-use countersign_core::signature::Profile;
 use countersign_store::memory::{MemoryReplay, ReplaySettings};
 use countersign_store::sqlite::SqliteStore;
 use countersign_store::{SharedReplay, SharedStore};
@@ -115,7 +114,7 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
     let nothing_yet = Snapshot {
         revision: Revision::default(),
         routes: Arc::new(RouteTable::build(config.routes.clone()).map_err(|error| StartError(error.to_string()))?),
-        profiles: Arc::new([Profile::native()]),
+        profiles: Arc::clone(&config.profiles),
         identity_headers: Arc::new(identity_headers(&config)?),
         lists: Arc::default(),
         keys: Arc::default(),
@@ -142,6 +141,8 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
             per_request: config.limits.spool_bytes,
             total: Budget::new(usize::try_from(config.limits.spool_total_bytes).unwrap_or(usize::MAX)),
         },
+        decisions: Arc::clone(&control.decisions),
+        explanations: Arc::clone(&control.explanations),
         uses,
     };
     let threads = listen::start(socket, listener, &shared, entropy.as_ref(), &watched)
@@ -200,8 +201,8 @@ impl Gateway {
 fn identity_headers(config: &Config) -> Result<IdentityHeaderNames, StartError> {
     let crate::config::IdentityHeaders { consumer_id, consumer_username, credential_identifier, consumer_scopes } =
         config.identity_headers.clone();
-    IdentityHeaderNames::new(consumer_id, consumer_username, credential_identifier, consumer_scopes)
-        .map_err(|error| StartError(error.to_string()))
+    let names = IdentityHeaderNames::new(consumer_id, consumer_username, credential_identifier, consumer_scopes);
+    Ok(names.map_err(|error| StartError(error.to_string()))?.with_credentials(&config.profiles))
 }
 
 fn local_address(told: std::io::Result<SocketAddr>) -> Result<SocketAddr, StartError> {

@@ -112,6 +112,17 @@ pub struct EnabledPatch {
 pub struct NewSigningKey {
     pub id: Option<String>,
     pub profile: Option<String>,
+    /// A secret that the partner or the service has already; one is made when absent.
+    pub secret: Option<SecretIn>,
+}
+
+/// `PATCH /signing-keys/{id}`: one of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeyPatch {
+    pub enabled: Option<bool>,
+    /// For how long refusals of its signatures say what was done wrong; 0 ends it.
+    pub diagnose_seconds: Option<u64>,
 }
 
 /// `POST /signing-keys/{id}/secrets`.
@@ -120,6 +131,29 @@ pub struct NewSigningKey {
 pub struct NewSecret {
     /// How long the old secret goes on working; a day when absent.
     pub overlap_seconds: Option<u64>,
+    /// A secret that the partner or the service has already; one is made when absent.
+    pub secret: Option<SecretIn>,
+}
+
+/// `POST /explain`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToExplain {
+    pub profile: String,
+    pub method: String,
+    /// `https` when absent.
+    pub scheme: Option<String>,
+    pub target: String,
+    /// Names and values, in order; Host among them.
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub body_base64: Option<String>,
+    /// The key, when the scheme names none.
+    pub key_id: Option<String>,
+    /// Unix seconds to judge at; now when absent.
+    pub at: Option<i64>,
+    /// What the caller signed: says where it differs first.
+    pub string_to_sign: Option<String>,
 }
 
 /// `POST /clients/{id}/api-keys`.
@@ -281,6 +315,8 @@ pub struct SigningKeyOut {
     pub profile: String,
     pub enabled: bool,
     pub created: String,
+    /// Until when refusals of its signatures say what was done wrong.
+    pub diagnose_until: Option<String>,
     pub secrets: Vec<SecretOut>,
 }
 
@@ -306,6 +342,7 @@ impl SigningKeyOut {
         Self {
             id: key.id.to_string(),
             client: key.client.to_string(),
+            diagnose_until: key.diagnose_until.map(time),
             profile: key.profile.to_string(),
             enabled: key.enabled,
             created: time(key.created),

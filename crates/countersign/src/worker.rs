@@ -18,6 +18,8 @@ use crate::ambient::Clock;
 use crate::body::Budget;
 use crate::config::Config;
 use crate::control_bridge::ControlBridge;
+use crate::decision_log::DecisionLog;
+use crate::explain::Allowance;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::token_memory::TokenMemory;
@@ -44,6 +46,10 @@ pub struct Shared {
     pub body_budget: Arc<Budget>,
     /// Files for bodies that are too large for memory.
     pub spool: Spool,
+    /// The last refusals of signed requests.
+    pub decisions: Arc<DecisionLog>,
+    /// How often refusals are explained.
+    pub explanations: Arc<Allowance>,
     /// Where counts of uses go.
     pub uses: mpsc::Sender<Vec<Use>>,
 }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 fn spec(host: &str, path: &str, methods: &str, rule: &str) -> RouteSpec {
     RouteSpec {
+        signing_key: None,
         host: (!host.is_empty()).then(|| host.parse().unwrap()),
         paths: path.split(' ').map(|p| p.parse().unwrap()).collect(),
         methods: methods.parse().unwrap(),

@@ -120,8 +120,10 @@ impl<'v> Gathered<'_, '_, 'v> {
         if names.len() > MOST_VALUES {
             return Err(too_many());
         }
-        let mut taken = 0;
-        let parameters = if self.collection.from == [From::Headers] { Vec::new() } else { self.parameters()? };
+        let of_headers = self.collection.from == [From::Headers];
+        let parameters = if of_headers { Vec::new() } else { self.parameters()? };
+        // By where they stand: a list that repeats a name takes its values twice and is no nearer to all of them.
+        let mut taken = vec![false; parameters.len()];
         for listed in names {
             let lower = listed.as_slice().to_ascii_lowercase();
             if self.collection.exclude.iter().any(|name| name.as_bytes() == lower) {
@@ -135,13 +137,16 @@ impl<'v> Gathered<'_, '_, 'v> {
                 continue;
             }
             let name = if self.collection.as_listed { listed.clone() } else { Bytes::Long(lower.clone()) };
-            let values: Vec<Bytes<'v>> = if parameters.is_empty() {
+            let values: Vec<Bytes<'v>> = if of_headers {
                 HeaderName::from_bytes(&lower).map(|header| self.header(&header)).unwrap_or_default()
             } else {
-                let same = parameters.iter().filter(|item| item.name.as_slice().eq_ignore_ascii_case(&lower));
-                same.map(|item| item.value.clone()).collect()
+                let same = parameters.iter().zip(&mut taken).filter(|(item, _)| item.name.as_slice().eq_ignore_ascii_case(&lower));
+                same.map(|(item, taken)| {
+                    *taken = true;
+                    item.value.clone()
+                })
+                .collect()
             };
-            taken += values.len();
             match (values.is_empty(), self.collection.missing) {
                 (false, _) => self.values(&name, values, b"")?,
                 (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b""), pair: b"" }),
@@ -153,7 +158,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             }
         }
         // Parameters that are not listed are not signed.
-        let all = !self.collection.from.contains(&From::Headers) && taken == parameters.len();
+        let all = !self.collection.from.contains(&From::Headers) && taken.iter().all(|taken| *taken);
         for from in &self.collection.from {
             self.reached(*from, all);
         }
@@ -162,8 +167,14 @@ impl<'v> Gathered<'_, '_, 'v> {
 
     /// The values of one header, and that it was reached.
     fn header(&mut self, name: &HeaderName) -> Vec<Bytes<'v>> {
-        let values: Vec<_> = self.context.head.headers.get_all(name).iter().map(|value| Bytes::Lent(value.as_bytes())).collect();
-        let reached = if *name == http::header::HOST {
+        let head = &self.context.head;
+        let is_host = *name == http::header::HOST;
+        let mut values: Vec<_> = head.headers.get_all(name).iter().map(|value| Bytes::Lent(value.as_bytes())).collect();
+        if is_host && values.is_empty() {
+            // HTTP/2 has an authority in its place.
+            values.push(Bytes::Lent(head.host.as_bytes()));
+        }
+        let reached = if is_host {
             Some(Parts::HOST)
         } else {
             self.context.profile.slots.of_header(name).map(Parts::slot)
@@ -203,7 +214,9 @@ impl<'v> Gathered<'_, '_, 'v> {
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
             return Ok(());
         }
-        let names: Vec<HeaderName> = self.context.head.headers.keys().filter(|name| self.wants(name.as_str().as_bytes())).cloned().collect();
+        let headers = self.context.head.headers;
+        let host = Some(&http::header::HOST).filter(|host| !headers.contains_key(*host));
+        let names: Vec<HeaderName> = headers.keys().chain(host).filter(|name| self.wants(name.as_str().as_bytes())).cloned().collect();
         for name in names {
             let values = self.header(&name);
             self.values(&Bytes::Long(name.as_str().as_bytes().to_vec()), values, b"")?;
@@ -217,9 +230,9 @@ impl<'v> Gathered<'_, '_, 'v> {
             && (collection.prefixes.is_empty() || collection.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
     }
 
-    /// Whether one of so many values does not get into the text.
+    /// Whether one of so many values does not get into the text. A value that is there twice is in it once.
     fn drops(&self, values: usize) -> bool {
-        values > 1 && matches!(self.collection.repeated, Repeated::First | Repeated::Unique)
+        values > 1 && self.collection.repeated == Repeated::First
     }
 
     fn parameters(&self) -> Result<Vec<Item<'v>>, Refusal> {
@@ -262,7 +275,11 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         match &self.collection.repeated {
             Repeated::Refuse if clean.len() > 1 => {
-                return Err(HeaderName::from_bytes(name.as_slice()).map_or_else(|_| wrong(), |name| twice(&name)));
+                if self.collection.from == [From::Headers] {
+                    return Err(HeaderName::from_bytes(name.as_slice()).map_or_else(|_| wrong(), |name| twice(&name)));
+                }
+                let name = String::from_utf8_lossy(name.as_slice()).into_owned();
+                return Err(Refusal::with(Code::SignatureMalformed, format!("the parameter {name} came more than once")));
             }
             Repeated::First => clean.truncate(1),
             Repeated::Unique => {

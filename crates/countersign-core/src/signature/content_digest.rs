@@ -29,6 +29,18 @@ impl ContentDigest {
         self.sha512
     }
 
+    /// The one digest that a body is compared with while it streams.
+    ///
+    /// # Errors
+    ///
+    /// `bad_content_digest`: only SHA-256 is computed then.
+    pub fn alone(&self) -> Result<[u8; 32], Refusal> {
+        match self {
+            Self { sha256: Some(declared), sha512: None } => Ok(*declared),
+            _ => Err(Refusal::with(Code::BadContentDigest, "a body of this size is compared with sha-256: send that alone")),
+        }
+    }
+
     /// Checks that a body is what all declared digests say.
     ///
     /// # Errors

@@ -18,6 +18,19 @@ pub(super) fn overlap(a: &Profile, b: &Profile) -> bool {
     a.iter().any(|x| b.iter().any(|y| same(x, y) && !exclusive(x.guard, y.guard)))
 }
 
+/// What stands first in Authorization, for those that stand there.
+pub(super) fn authorization_schemes(profile: &Profile) -> impl Iterator<Item = &str> {
+    all(profile).into_iter().filter_map(|looks| {
+        let in_authorization = matches!(looks.at, SlotSource::Header(name) if name == http::header::AUTHORIZATION);
+        match looks.guard {
+            Some(Filter::Scheme(text) | Filter::StripPrefix(text)) if in_authorization => {
+                std::str::from_utf8(text).ok().map(|text| text.trim_end_matches(['/', ' ', ':']))
+            }
+            _ => None,
+        }
+    })
+}
+
 fn all(profile: &Profile) -> Vec<Looks<'_>> {
     let mut looks = Vec::new();
     for expr in &profile.detect {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, Growing};
 
 /// Written with padding; read with or without. Left-over bits of the last character count for nothing, as they do for the
 /// decoders of Python and Node: some vendors' secrets are text that was never encoded.
@@ -61,6 +61,21 @@ pub(super) fn hex_pair([high, low]: [u8; 2]) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
+/// 16 random bytes as a UUID of version 4 (RFC 9562 section 5.4), which keeps 122 of their bits. `None` for another length.
+pub(super) fn uuid<'v>(bytes: &[u8]) -> Option<Bytes<'v>> {
+    let mut bytes: [u8; 16] = bytes.try_into().ok()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = Growing::with_room(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push(b'-');
+        }
+        text.extend(hex(&[*byte]).as_slice());
+    }
+    Some(text.finish())
+}
+
 /// Encodes with [`BASE64`] or [`BASE64_URL`].
 pub(super) fn base64<'v>(engine: &GeneralPurpose, bytes: &[u8]) -> Bytes<'v> {
     let mut short = [0; 64];
@@ -94,6 +109,16 @@ mod tests {
         for wrong in ["0", "0g", "0x00", " 00", "00\n", "+1", "é"] {
             assert!(unhex(wrong.as_bytes()).is_none(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_uuid_says_that_it_is_random() {
+        assert_eq!(uuid(&[0; 16]).unwrap().as_slice(), b"00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(&[0xff; 16]).unwrap().as_slice(), b"ffffffff-ffff-4fff-bfff-ffffffffffff");
+        // The example of RFC 9562 appendix A.3.
+        let example = unhex(b"919108f752d133205bacf847db4148a8").unwrap();
+        assert_eq!(uuid(example.as_slice()).unwrap().as_slice(), b"919108f7-52d1-4320-9bac-f847db4148a8");
+        assert!(uuid(&[0; 15]).is_none() && uuid(&[0; 17]).is_none());
     }
 
     #[test]

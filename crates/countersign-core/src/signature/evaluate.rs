@@ -351,8 +351,6 @@ impl<'v> Context<'_, 'v> {
                 let later = at.plus(Duration::from_secs((*seconds).into()));
                 one(Bytes::Long(later.millis().to_string().into_bytes()), from)
             }
-            (Step::Length, Data::One(bytes)) => one(Bytes::Long(bytes.as_slice().len().to_string().into_bytes()), from.cut()),
-            (Step::Uuid, Data::One(bytes)) => one(Bytes::Long(uuid(bytes.as_slice()).into_bytes()), from),
             (Step::Params(separators), Data::One(bytes)) => {
                 let Some(members) = params::parse_params(bytes.as_slice(), separators) else { return Ok(None) };
                 let members = members.into_iter().map(|(name, value)| (bytes.clone().sub(name), value.of(&bytes)));
@@ -442,22 +440,6 @@ fn split<'v>(bytes: &Bytes<'v>, separator: &[u8]) -> Vec<Bytes<'v>> {
     }
     pieces.push(bytes.clone().sub(start..text.len()));
     pieces
-}
-
-/// 16 bytes as a UUID of version 4 (RFC 9562 section 5.4).
-fn uuid(bytes: &[u8]) -> String {
-    let mut id: [u8; 16] = bytes.first_chunk().copied().unwrap_or_default();
-    let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
-    *version = *version & 0x0f | 0x40;
-    *variant = *variant & 0x3f | 0x80;
-    let mut text = String::with_capacity(36);
-    for (i, byte) in id.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        crate::secret::push_hex(&mut text, &[*byte]);
-    }
-    text
 }
 
 pub(super) fn twice(name: &HeaderName) -> Refusal {

@@ -17,7 +17,7 @@ use super::time_format::TimeFormat;
 pub(super) use parse::{BadExpression, Place, Scope};
 
 /// A value: where it is read, and what is done to it, in order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Expr {
     pub(super) source: Source,
     pub(super) steps: Box<[Step]>,
@@ -25,7 +25,7 @@ pub(super) struct Expr {
 }
 
 /// What is known of a value when the profile is loaded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Info {
     pub(super) kind: Kind,
     /// The bytes that may be in it.
@@ -77,7 +77,7 @@ impl BitOr for BodyUse {
 }
 
 /// Where a value is read. The reference is `docs/reference/profiles.md`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Source {
     Method,
     Scheme,
@@ -122,14 +122,14 @@ pub(super) enum Source {
 }
 
 /// Which headers a list is read from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum HeaderNames {
     Name(HeaderName),
     Prefix(Box<str>),
 }
 
 /// What is done to a value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     Filter(Filter),
     Or(Box<Expr>),
@@ -137,11 +137,8 @@ pub(super) enum Step {
     /// By the hash of the MAC's algorithm.
     Digest,
     Time(TimeFormat),
-    Uuid,
     /// So many seconds later.
     Plus(u32),
-    /// How many bytes, in decimal.
-    Length,
     Params(Box<[u8]>),
     Pick(Arc<Pattern>),
     Split(Box<[u8]>),
@@ -157,7 +154,7 @@ pub(super) enum Step {
 pub(super) type Template = Box<[Piece]>;
 
 /// One piece of a template.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Piece {
     /// Text that is always the same.
     Text(Box<[u8]>),
@@ -205,37 +202,46 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
 /// Finds two values of any length with nothing between them that the first cannot contain: bytes could move from one to the
 /// other without changing the text. A value of fixed length between them does not help, because all can shift together.
 pub(super) fn undelimited(template: &[Piece]) -> bool {
-    fn walk(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
-        for piece in template {
-            match piece {
-                Piece::Text(text) => {
-                    if open.as_ref().is_some_and(|alphabet| !alphabet.contains_all(text)) {
-                        *open = None;
-                    }
-                }
-                Piece::Value(expr) if expr.info.length.is_some() => {}
-                // What is open ends where the next value must begin.
-                Piece::Value(expr) if open.is_some_and(|open| expr.info.begins.is_some_and(|byte| !open.contains(byte))) => {
-                    *open = Some(expr.info.alphabet);
-                }
-                Piece::Value(expr) => {
-                    if open.replace(expr.info.alphabet).is_some() {
-                        return true;
-                    }
-                }
-                Piece::When { then, .. } => {
-                    let before = *open;
-                    if walk(then, open) {
-                        return true;
-                    }
-                    // Left out, what was open stays open.
-                    if before.is_some() {
-                        *open = before;
-                    }
+    is_undelimited(template, &mut None)
+}
+
+/// `open` is what the last value can contain, while nothing has ended it.
+fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
+    let either = |a: Option<Alphabet>, b: Option<Alphabet>| a.zip(b).map(|(a, b)| a.union(b)).or(a).or(b);
+    // The part before, if it stands under a condition: the condition, and what was open before and after it.
+    let mut part: Option<(&Expr, bool, Option<Alphabet>, Option<Alphabet>)> = None;
+    for piece in template {
+        let before_this = part.take();
+        match piece {
+            Piece::Text(text) => {
+                if open.is_some_and(|alphabet| !alphabet.contains_all(text)) {
+                    *open = None;
                 }
             }
+            Piece::Value(expr) if expr.info.length.is_some() => {}
+            Piece::Value(expr) => {
+                // What is open ends where the next value must begin.
+                let ends = |open: Alphabet| expr.info.begins.is_some_and(|byte| !open.contains(byte));
+                if open.replace(expr.info.alphabet).is_some_and(|open| !ends(open)) {
+                    return true;
+                }
+            }
+            Piece::When { condition, holds, then } => {
+                // The other way of the same question: one of the two is there, never both.
+                let other = before_this.filter(|(same, held, ..)| *same == condition && held != holds);
+                let before = other.map_or(*open, |(_, _, before, _)| before);
+                let mut after = before;
+                if is_undelimited(then, &mut after) {
+                    return true;
+                }
+                *open = match other {
+                    Some((_, _, _, after_other)) => either(after, after_other),
+                    // It may be left out.
+                    None => either(after, before),
+                };
+                part = if other.is_none() { Some((condition, *holds, before, after)) } else { None };
+            }
         }
-        false
     }
-    walk(template, &mut None)
+    false
 }

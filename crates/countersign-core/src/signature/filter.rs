@@ -3,7 +3,7 @@
 
 use super::alphabet::Alphabet;
 use super::bytes::Bytes;
-use super::encoding::{BASE64, BASE64_URL, base64, hex, unbase64, unhex};
+use super::encoding::{BASE64, BASE64_URL, base64, hex, unbase64, unhex, uuid};
 use super::hash::Hash;
 use super::percent::{Percent, decode, decoded_alphabet};
 use super::text;
@@ -32,6 +32,10 @@ pub(super) enum Filter {
     Unhex,
     Unbase64,
     Unbase64Url,
+    /// 16 bytes as a UUID of version 4.
+    Uuid,
+    /// The number of bytes, in decimal.
+    Length,
     Digest(Hash),
     Encode(Percent),
     Unpct,
@@ -93,6 +97,8 @@ impl Filter {
             "unhex" => plain(Self::Unhex),
             "unbase64" => plain(Self::Unbase64),
             "unbase64url" => plain(Self::Unbase64Url),
+            "uuid" => plain(Self::Uuid),
+            "length" => plain(Self::Length),
             "md5" => plain(Self::Digest(Hash::Md5)),
             "sha1" => plain(Self::Digest(Hash::Sha1)),
             "sha256" => plain(Self::Digest(Hash::Sha256)),
@@ -167,6 +173,11 @@ impl Filter {
             Self::Unhex => unhex(bytes.as_slice())?,
             Self::Unbase64 => unbase64(&BASE64, bytes.as_slice())?,
             Self::Unbase64Url => unbase64(&BASE64_URL, bytes.as_slice())?,
+            Self::Uuid => uuid(bytes.as_slice())?,
+            Self::Length => {
+                cut = !bytes.as_slice().is_empty();
+                Bytes::from_slice(bytes.as_slice().len().to_string().as_bytes())
+            }
             Self::Digest(hash) => hash.digest(bytes.as_slice()),
             Self::Encode(percent) => percent.encode(bytes),
             Self::Unpct => decode(bytes, false),
@@ -199,6 +210,8 @@ impl Filter {
             },
             Self::Is(texts) => texts.iter().fold(Alphabet::NONE, |set, text| set.union(of(text))),
             Self::Hex => Alphabet::DIGITS.union(of(b"abcdef")),
+            Self::Uuid => Alphabet::DIGITS.union(of(b"abcdef-")),
+            Self::Length => Alphabet::DIGITS,
             Self::Base64 => Alphabet::ALPHANUMERIC.union(of(b"+/=")),
             Self::Base64Url => Alphabet::ALPHANUMERIC.union(of(b"-_")),
             Self::Unhex | Self::Unbase64 | Self::Unbase64Url | Self::Digest(_) => Alphabet::ALL,
@@ -237,6 +250,8 @@ impl Filter {
             Self::Base64 => input?.div_ceil(3).checked_mul(4),
             Self::Base64Url => input?.checked_mul(4).map(|bits| bits.div_ceil(3)),
             Self::Unhex => Some(input? / 2),
+            Self::Uuid => Some(36),
+            Self::Length => Some(input?.to_string().len()),
             Self::Digest(hash) => Some(hash.length()),
             _ => None,
         }

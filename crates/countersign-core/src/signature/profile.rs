@@ -239,6 +239,10 @@ pub(super) enum SignTo {
     Query(Box<str>),
 }
 
+/// The fields of HTTP Message Signatures (RFC 9421 section 4).
+static SIGNATURE_FIELDS: [http::HeaderName; 2] =
+    [http::HeaderName::from_static("signature-input"), http::HeaderName::from_static("signature")];
+
 impl std::fmt::Debug for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Profile").field("name", &self.name).finish_non_exhaustive()
@@ -326,10 +330,16 @@ impl Profile {
     pub fn credential_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let of = |index: usize| self.roots(self.field_slot(index), 8);
         let reads = of(self.mac).and(self.key_id.map_or(Parts::NONE, of));
-        self.slots.iter().filter_map(move |(slot, source)| match source {
+        let named = self.slots.iter().filter_map(move |(slot, source)| match source {
             SlotSource::Header(name) if reads.contains(Parts::slot(slot)) => Some(name),
             _ => None,
-        })
+        });
+        named.chain(self.builtin.iter().flat_map(|_| &SIGNATURE_FIELDS))
+    }
+
+    /// The schemes of Authorization (RFC 9110 section 11.1) in which its signatures stand.
+    pub fn authorization_schemes(&self) -> impl Iterator<Item = &str> {
+        super::detect::authorization_schemes(self)
     }
 
     /// Whether a request could show this scheme and the other one with the same header or parameter: then nobody could tell

@@ -26,12 +26,35 @@ pub struct LiveKey {
     pub(super) scopes: Arc<Scopes>,
     pub(super) profile: ProfileName,
     pub(super) secrets: Vec<LiveSecret>,
+    diagnose_until: Option<UnixMillis>,
 }
 
 impl LiveKey {
     /// The key of `principal`, for `profile` only.
     pub fn new(id: KeyId, principal: Arc<Principal>, scopes: Arc<Scopes>, profile: ProfileName, secrets: Vec<LiveSecret>) -> Self {
-        Self { credential: id.as_str().into(), id, principal, scopes, profile, secrets }
+        Self { credential: id.as_str().into(), id, principal, scopes, profile, secrets, diagnose_until: None }
+    }
+
+    /// The same, and until `until` refusals of its signatures say what was done wrong.
+    #[must_use]
+    pub const fn diagnosed(mut self, until: Option<UnixMillis>) -> Self {
+        self.diagnose_until = until;
+        self
+    }
+
+    /// Whether refusals of its signatures say what was done wrong.
+    pub fn is_diagnosed(&self, now: UnixMillis) -> bool {
+        self.diagnose_until.is_some_and(|until| now < until)
+    }
+
+    /// Its secrets.
+    pub fn secrets(&self) -> &[LiveSecret] {
+        &self.secrets
+    }
+
+    /// Whose it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// What requests name it by.

@@ -1,3 +1,6 @@
 //! Profiles, whole requests, published values.
 
+mod language;
+mod native;
+mod profiles;
 mod published;

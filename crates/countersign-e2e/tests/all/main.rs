@@ -14,6 +14,8 @@ mod allow_list;
 mod concurrency;
 mod dev;
 mod drain;
+mod examples;
+mod examples_browser;
 mod framing;
 mod identity;
 mod login;

@@ -141,6 +141,7 @@ fn migrations_are_numbered_without_gaps_and_alike_in_every_backend() {
 fn links_between_pages_lead_somewhere() {
     let mut pages = files("docs", &["md"]);
     pages.extend(files("bench", &["md"]));
+    pages.extend(files("examples", &["md"]));
     pages.extend(files_in(&root(), &["md"]));
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();

@@ -83,6 +83,13 @@ pub async fn a_signing_key_is_switched_and_removed(backend: &impl StoreBackend) 
     assert_eq!(store.enable_signing_key(&id, false, &event()).await.unwrap(), Changed::NoChange);
     assert_eq!(store.enable_signing_key(&parsed("ck_nobody"), false, &event()).await.unwrap(), Changed::NotFound);
     world.is(expected.clone()).await;
+    for until in [Some(seconds(60)), None] {
+        let changed = store.diagnose_signing_key(&id, until, &event()).await.unwrap();
+        expected.changed().directory.signing_keys[0].diagnose_until = until;
+        assert_eq!(changed, Changed::Changed(Revision(expected.revision)));
+        world.is(expected.clone()).await;
+    }
+    assert_eq!(store.diagnose_signing_key(&parsed("ck_nobody"), None, &event()).await.unwrap(), Changed::NotFound);
     let removed = store.remove_signing_key(&id, &event()).await.unwrap();
     expected.changed().directory.signing_keys.remove(0);
     assert_eq!(removed, Changed::Changed(Revision(expected.revision)));

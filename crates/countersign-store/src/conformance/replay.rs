@@ -1,56 +1,59 @@
-//! Replay caches: at most once, whatever happens.
+//! Replay caches: at most once, whatever happens. What schemes without a short signed time need is in `tiers` and `counters`.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use countersign_core::now::UnixMillis;
-use countersign_core::replay::{Claim, Fingerprint, NewClaim};
+use countersign_core::replay::{Claim, Fingerprint, NewClaim, Tier};
 
 use super::ReplayBackend;
 use super::world::{NOW, seconds};
 use crate::SharedReplay;
 use crate::memory::ReplaySettings;
 
-/// 300 s and 60 s; 20 claims of one secret, 50 in all.
-const SETTINGS: ReplaySettings = ReplaySettings {
+/// 300 s and 60 s; 20 claims of one secret, 50 in all, 5 counters.
+pub(super) const SETTINGS: ReplaySettings = ReplaySettings {
     window_past: Duration::from_secs(300),
     window_future: Duration::from_secs(60),
     claims_per_secret: 20,
     claims_in_all: 50,
+    counters_in_all: 5,
     started_before: false,
 };
 /// Both windows together.
-const WINDOWS: u64 = 360;
+pub(super) const WINDOWS: u64 = 360;
 
 /// 16 bytes that look like a part of a hash.
-fn mixed(kind: u8, n: u32) -> [u8; 16] {
+pub(super) fn mixed(kind: u8, n: u32) -> [u8; 16] {
     let n = (u128::from(n) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) ^ (u128::from(kind) << 77);
     n.rotate_left(31).wrapping_mul(0xc2b2_ae3d_27d4_eb4f_1656_67b1_9e37_79f9).to_le_bytes()
 }
 
-fn claim(secret: u32, nonce: u32, message: u32, signed_at: UnixMillis) -> NewClaim {
+pub(super) fn claim(secret: u32, nonce: u32, message: u32, signed_at: UnixMillis) -> NewClaim {
     NewClaim {
         fingerprint: Fingerprint(mixed(1, secret)),
         nonce: mixed(2, nonce),
         message: mixed(3, message),
         signed_at,
         keep_until: signed_at.plus(SETTINGS.window_past),
+        tier: Tier::Minutes,
+        counter: None,
     }
 }
 
-async fn open(backend: &impl ReplayBackend, now: UnixMillis) -> SharedReplay {
+pub(super) async fn open(backend: &impl ReplayBackend, now: UnixMillis) -> SharedReplay {
     backend.open(SETTINGS, now).await.unwrap()
 }
 
 /// Claims of others, which must not matter.
-async fn bystanders(cache: &SharedReplay, now: UnixMillis) {
+pub(super) async fn bystanders(cache: &SharedReplay, now: UnixMillis) {
     for n in 0..3 {
         assert_eq!(cache.claim(&claim(90 + n, 1, 1, now), now).await.unwrap(), Claim::First);
     }
 }
 
 /// The claims of others are still there.
-async fn bystanders_stay(cache: &SharedReplay, now: UnixMillis) {
+pub(super) async fn bystanders_stay(cache: &SharedReplay, now: UnixMillis) {
     for n in 0..3 {
         assert_eq!(cache.claim(&claim(90 + n, 1, 1, NOW), now).await.unwrap(), Claim::Seen);
     }
@@ -337,10 +340,10 @@ pub async fn it_answers_as_a_memory_without_end_would(backend: &impl ReplayBacke
 }
 
 /// xorshift64.
-struct Dice(u64);
+pub(super) struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, end: u32) -> u32 {
+    pub(super) fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

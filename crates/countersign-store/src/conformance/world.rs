@@ -107,6 +107,7 @@ pub fn signing_key(n: u8, of: u8) -> SigningKey {
         profile: parsed("v3.0"),
         enabled: true,
         created: BEFORE.plus(std::time::Duration::from_secs(n.into())),
+        diagnose_until: (n % 2 == 1).then_some(LATER),
         secrets: vec![secret(n * 2), secret(n * 2 + 1)],
     }
 }

@@ -9,12 +9,16 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use countersign_core::now::UnixMillis;
+use countersign_core::replay::Tier;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"CSMARK01");
+use super::log::Kind;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"CSMARK02");
 /// Slots are a page apart, so that one torn page is one torn slot.
 const SLOT: u64 = 4096;
-const WORDS: usize = 13;
-const BYTES: usize = (WORDS + 2) * 8;
+const LOGS: usize = Kind::ALL.len();
+const WORDS: usize = 9 + 6 * LOGS;
+const BYTES: usize = (WORDS + 4) * 8;
 
 /// What a slot says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,21 +29,25 @@ pub(super) struct Mark {
     pub highest: UnixMillis,
     /// Requests signed at or before this were perhaps claimed in a memory that was lost.
     pub fence: UnixMillis,
-    /// Claims kept until this or less are perhaps forgotten.
-    pub forgotten: UnixMillis,
-    /// Which log goes with it.
-    pub epoch: u64,
+    /// Requests without a timestamp that were received at or before this were perhaps claimed in a memory that was lost.
+    pub untimed_fence: UnixMillis,
     /// The boot of the machine during which it was written, as 16 bytes of a hash.
     pub boot: [u8; 16],
-    /// Whether the log was synced and closed.
+    /// Whether the logs were synced and closed.
     pub closed: bool,
-    /// What the log must have at least.
-    pub log: LogExtent,
+    /// Whether a counter was ever accepted.
+    pub counters: bool,
+    /// What there must be of each log, in the order of [`Kind::ALL`].
+    pub logs: [LogNote; LOGS],
 }
 
 /// Which segments a log has, and how long they are at least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct LogExtent {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogNote {
+    /// Which unbroken memory the log is of.
+    pub epoch: u64,
+    /// Claims kept until this or less are perhaps forgotten.
+    pub forgotten: UnixMillis,
     /// The oldest segment that is needed.
     pub oldest: u64,
     /// The one that is written to.
@@ -50,6 +58,27 @@ pub(super) struct LogExtent {
     pub bytes_current: u64,
 }
 
+impl LogNote {
+    /// A log that nothing was written to.
+    pub const fn new(epoch: u64, forgotten: UnixMillis) -> Self {
+        Self { epoch, forgotten, oldest: 0, current: 0, bytes_before: 0, bytes_current: 0 }
+    }
+}
+
+impl Mark {
+    /// What there must be of a log.
+    pub const fn note(&self, kind: Kind) -> LogNote {
+        let [minutes, hours, week, untimed, counters] = self.logs;
+        match kind {
+            Kind::Claims(Tier::Minutes) => minutes,
+            Kind::Claims(Tier::Hours) => hours,
+            Kind::Claims(Tier::Week) => week,
+            Kind::Claims(Tier::Untimed) => untimed,
+            Kind::Counters => counters,
+        }
+    }
+}
+
 /// What was found of the mark.
 pub(super) enum Found {
     /// No file.
@@ -57,7 +86,7 @@ pub(super) enum Found {
     /// A file without a slot that checks.
     Damaged,
     /// The newest slot that checks.
-    Mark(Mark),
+    Mark(Box<Mark>),
 }
 
 /// The open file.
@@ -71,7 +100,7 @@ pub(super) fn find(directory: &Path) -> io::Result<Found> {
         Err(error) => return Err(error),
     };
     let slots = [0, SLOT as usize].into_iter().filter_map(|at| decode(bytes.get(at..)?));
-    Ok(slots.max_by_key(|mark| mark.sequence).map_or(Found::Damaged, Found::Mark))
+    Ok(slots.max_by_key(|mark| mark.sequence).map_or(Found::Damaged, |mark| Found::Mark(Box::new(mark))))
 }
 
 impl MarkFile {
@@ -99,23 +128,22 @@ impl MarkFile {
 fn encode(mark: &Mark) -> [u8; BYTES] {
     let (first, second) = mark.boot.split_at(8);
     let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let words: [u64; WORDS] = [
+    let moment = |moment: UnixMillis| moment.millis().cast_unsigned();
+    let own = [
         MAGIC,
         mark.sequence,
-        mark.highest.millis().cast_unsigned(),
-        mark.fence.millis().cast_unsigned(),
-        mark.forgotten.millis().cast_unsigned(),
-        mark.epoch,
+        moment(mark.highest),
+        moment(mark.fence),
+        moment(mark.untimed_fence),
         word(first),
         word(second),
         mark.closed.into(),
-        mark.log.oldest,
-        mark.log.current,
-        mark.log.bytes_before,
-        mark.log.bytes_current,
+        mark.counters.into(),
     ];
+    let logs =
+        mark.logs.iter().flat_map(|log| [log.epoch, moment(log.forgotten), log.oldest, log.current, log.bytes_before, log.bytes_current]);
     let mut bytes = [0; BYTES];
-    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(own.into_iter().chain(logs)) {
         *to = word.to_le_bytes();
     }
     let (content, check) = bytes.split_at_mut(WORDS * 8);
@@ -127,25 +155,22 @@ fn encode(mark: &Mark) -> [u8; BYTES] {
 
 fn decode(bytes: &[u8]) -> Option<Mark> {
     let bytes: &[u8; BYTES] = bytes.first_chunk()?;
-    let mut words = [0; WORDS];
-    for (to, from) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
-        *to = u64::from_le_bytes(*from);
-    }
-    let [magic, sequence, highest, fence, forgotten, epoch, boot1, boot2, closed, oldest, current, bytes_before, bytes_current] = words;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let mut next = || words.next();
     let moment = |word: u64| UnixMillis::from_millis(word.cast_signed());
+    (next()? == MAGIC).then_some(())?;
+    let (sequence, highest, fence, untimed_fence) = (next()?, moment(next()?), moment(next()?), moment(next()?));
     let mut boot = [0; 16];
-    for (to, from) in boot.as_chunks_mut::<8>().0.iter_mut().zip([boot1, boot2]) {
-        *to = from.to_le_bytes();
+    for to in boot.as_chunks_mut::<8>().0 {
+        *to = next()?.to_le_bytes();
     }
-    let mark = Mark {
-        sequence,
-        highest: moment(highest),
-        fence: moment(fence),
-        forgotten: moment(forgotten),
-        epoch,
-        boot,
-        closed: closed == 1,
-        log: LogExtent { oldest, current, bytes_before, bytes_current },
-    };
-    (magic == MAGIC && encode(&mark) == *bytes).then_some(mark)
+    let (closed, counters) = (next()? == 1, next()? == 1);
+    let mut logs = [LogNote::new(0, UnixMillis::MIN); LOGS];
+    for log in &mut logs {
+        let (epoch, forgotten) = (next()?, moment(next()?));
+        *log = LogNote { epoch, forgotten, oldest: next()?, current: next()?, bytes_before: next()?, bytes_current: next()? };
+    }
+    let mark = Mark { sequence, highest, fence, untimed_fence, boot, closed, counters, logs };
+    (encode(&mark) == *bytes).then_some(mark)
 }

@@ -1,5 +1,5 @@
-//! Claims in memory: shards by fingerprint, each with two generations of sets. Both keys of a claim are in one shard, so that
-//! one lock makes them one step.
+//! Claims of one tier in memory: shards by fingerprint, each with generations of sets, which are forgotten whole. Both keys of a
+//! claim are in one shard, so that one lock makes them one step.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::now::UnixMillis;
-use countersign_core::replay::NewClaim;
+use countersign_core::replay::{NewClaim, Tier};
 
-use super::claim_log::Segment;
+use super::segment::Segment;
 
 const SHARDS: usize = 64;
 
-/// All shards.
+/// All shards of a tier.
 pub(super) struct Shards {
     shards: [Mutex<Shard>; SHARDS],
     /// Claims in memory.
@@ -24,7 +24,8 @@ struct Shard {
     /// Claims kept until this or less are perhaps forgotten.
     forgotten: UnixMillis,
     current: Generation,
-    previous: Generation,
+    /// As many as the tier has places for; those that are over are empty.
+    previous: Vec<Generation>,
     /// Where claims are written; none once closed.
     segment: Option<Arc<Segment>>,
 }
@@ -46,10 +47,13 @@ pub(super) struct Limits {
 pub(super) enum Inserted {
     /// It is in, and is to be written to this segment.
     First(Arc<Segment>),
+    /// One of its keys, or its counter, was there.
     Seen,
     Full,
     /// It was kept for a time that is over and perhaps forgotten.
     Forgotten,
+    /// Which counters were accepted is unknown.
+    CounterLost,
     /// The segment takes no more; nothing was inserted.
     Broken,
     /// Nothing is taken any more.
@@ -57,9 +61,11 @@ pub(super) enum Inserted {
 }
 
 impl Shards {
-    pub fn new(forgotten: UnixMillis) -> Self {
+    /// Shards with places for this many generations beside the current one.
+    pub fn new(forgotten: UnixMillis, places: usize) -> Self {
         let mix = Mix::new();
-        let shard = |_| Mutex::new(Shard { forgotten, current: Generation::new(mix, 0), previous: Generation::new(mix, 0), segment: None });
+        let previous = || (0..places).map(|_| Generation::new(mix, 0)).collect();
+        let shard = |_| Mutex::new(Shard { forgotten, current: Generation::new(mix, 0), previous: previous(), segment: None });
         Self { shards: std::array::from_fn(shard), live: AtomicU64::new(0) }
     }
 
@@ -71,7 +77,7 @@ impl Shards {
         if segment.is_broken() {
             return Inserted::Broken;
         }
-        if claim.keep_until <= shard.forgotten {
+        if last_moment(claim) <= shard.forgotten {
             return Inserted::Forgotten;
         }
         if shard.has(nonce) || shard.has(message) {
@@ -86,14 +92,16 @@ impl Shards {
         Inserted::First(segment)
     }
 
-    /// Takes over a claim that was read from the log, as one of the previous generation.
-    pub fn restore(&self, claim: &NewClaim) {
+    /// Takes over a claim that was read from the log, into a previous generation or the current one.
+    pub fn restore(&self, claim: &NewClaim, place: Option<usize>) {
         let (secret, nonce, message) = keys(claim);
         let mut shard = self.of(secret);
-        if !shard.has(nonce) {
-            shard.previous.insert(secret, nonce, message, claim.keep_until);
-            self.live.fetch_add(1, Ordering::Relaxed);
+        if shard.has(nonce) || claim.keep_until <= shard.forgotten {
+            return;
         }
+        let Shard { current, previous, .. } = &mut *shard;
+        place.and_then(|place| previous.get_mut(place)).unwrap_or(current).insert(secret, nonce, message, claim.keep_until);
+        self.live.fetch_add(1, Ordering::Relaxed);
     }
 
     /// From now on claims go to this segment, or nowhere.
@@ -103,34 +111,37 @@ impl Shards {
         }
     }
 
-    /// Forgets the previous generation, whose claims are all over, and begins a new one that is written to `segment`.
-    /// Returns until when the claims of what is now the previous generation are kept.
-    pub fn turn(&self, forgotten: UnixMillis, segment: &Arc<Segment>) -> UnixMillis {
+    /// Whether the current generation has no claims.
+    pub fn is_quiet(&self) -> bool {
+        self.shards.iter().all(|shard| lock(shard).current.by_secret.is_empty())
+    }
+
+    /// Puts the current generation into a place that is empty, and begins a new one that is written to `segment`. Returns until
+    /// when the claims of the generation that was put away are kept.
+    pub fn turn(&self, place: usize, segment: &Arc<Segment>) -> UnixMillis {
         let mut latest = UnixMillis::MIN;
         for shard in &self.shards {
             let mut shard = lock(shard);
+            let Shard { current, previous, segment: written, .. } = &mut *shard;
+            let Some(previous) = previous.get_mut(place) else { continue };
             // Sized like the last one, so that it does not have to grow under load.
-            let next = Generation::new(shard.current.keys.hasher().to_owned(), shard.current.keys.len());
-            let current = std::mem::replace(&mut shard.current, next);
-            latest = latest.max(current.latest_keep);
-            let over = std::mem::replace(&mut shard.previous, current);
-            shard.forgotten = shard.forgotten.max(forgotten);
-            shard.segment = Some(Arc::clone(segment));
-            drop(shard);
-            self.live.fetch_sub(over.claims(), Ordering::Relaxed);
+            let next = Generation::new(current.keys.hasher().to_owned(), current.keys.len());
+            *previous = std::mem::replace(current, next);
+            latest = latest.max(previous.latest_keep);
+            *written = Some(Arc::clone(segment));
         }
         latest
     }
 
-    /// Forgets the previous generation, whose claims are all over.
-    pub fn forget_previous(&self, forgotten: UnixMillis) {
+    /// Forgets a previous generation, whose claims are all over.
+    pub fn forget(&self, place: usize, forgotten: UnixMillis) {
         for shard in &self.shards {
             let mut shard = lock(shard);
             let empty = Generation::new(shard.current.keys.hasher().to_owned(), 0);
-            let over = std::mem::replace(&mut shard.previous, empty);
             shard.forgotten = shard.forgotten.max(forgotten);
+            let over = shard.previous.get_mut(place).map(|previous| std::mem::replace(previous, empty));
             drop(shard);
-            self.live.fetch_sub(over.claims(), Ordering::Relaxed);
+            self.live.fetch_sub(over.map_or(0, |over| over.claims()), Ordering::Relaxed);
         }
     }
 
@@ -153,12 +164,12 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 impl Shard {
     fn has(&self, key: u128) -> bool {
-        self.current.keys.contains(&key) || self.previous.keys.contains(&key)
+        self.current.keys.contains(&key) || self.previous.iter().any(|generation| generation.keys.contains(&key))
     }
 
     fn count(&self, secret: u128) -> u32 {
         let count = |generation: &Generation| generation.by_secret.get(&secret).copied().unwrap_or(0);
-        count(&self.current).saturating_add(count(&self.previous))
+        self.previous.iter().map(count).fold(count(&self.current), u32::saturating_add)
     }
 }
 
@@ -178,6 +189,12 @@ impl Generation {
     fn claims(&self) -> u64 {
         self.by_secret.values().copied().map(u64::from).sum()
     }
+}
+
+/// The last moment at which what was claimed by an equal request could still be kept. Without a signed time that is now: the
+/// earlier one came at a moment that this one does not tell, and is kept until a moment that is not this one's.
+fn last_moment(claim: &NewClaim) -> UnixMillis {
+    if claim.tier == Tier::Untimed { claim.signed_at } else { claim.keep_until }
 }
 
 /// The secret, and the keys of the nonce and of the message under it. The inputs are parts of SHA-256 values, so combining them

@@ -9,19 +9,26 @@ use std::sync::atomic::AtomicU32;
 use countersign_core::replay::Fingerprint;
 use proptest::prelude::*;
 
-use super::claim_log::{RECORD, Segment};
+use super::log::Kind;
+use super::segment::{Id, RECORD, Segment, Tail};
 use super::*;
 use crate::SharedReplay;
 use crate::conformance::ReplayBackend;
+
+mod synced;
 
 const NOW: UnixMillis = UnixMillis::from_seconds(1_800_000_000);
 const SETTINGS: ReplaySettings = ReplaySettings {
     window_past: Duration::from_secs(300),
     window_future: Duration::from_secs(60),
     claims_per_secret: 1000,
-    claims_in_all: 1000,
+    claims_in_all: 2000,
+    counters_in_all: 100,
     started_before: false,
 };
+
+const MINUTES: Kind = Kind::Claims(Tier::Minutes);
+const UNTIMED: Kind = Kind::Claims(Tier::Untimed);
 
 struct MemoryBackend {
     directory: tempfile::TempDir,
@@ -45,9 +52,13 @@ impl MemoryBackend {
         self.directory.path().join(name)
     }
 
-    /// The segments, oldest first.
+    /// The segments of claims of the shortest tier, oldest first.
     fn segments(&self) -> Vec<PathBuf> {
-        claim_log::find(self.directory.path()).unwrap().into_iter().map(|(_, path)| path).collect()
+        self.log(MINUTES)
+    }
+
+    fn log(&self, kind: Kind) -> Vec<PathBuf> {
+        kind.find(self.directory.path()).unwrap().into_iter().map(|(_, path)| path).collect()
     }
 }
 
@@ -70,6 +81,8 @@ fn claim(n: u8) -> NewClaim {
         message: [n ^ 0x80; 16],
         signed_at: NOW,
         keep_until: NOW.plus(SETTINGS.window_past),
+        tier: Tier::Minutes,
+        counter: None,
     }
 }
 
@@ -219,9 +232,9 @@ async fn a_torn_slot_of_the_mark_leaves_the_other() {
     let backend = MemoryBackend::new();
     five(&backend).await;
     let file = OpenOptions::new().read(true).write(true).open(backend.path("mark")).unwrap();
-    let mut older = [0; 120];
+    let mut older = [0; 300];
     let slots = [0, 4096].map(|at| {
-        let mut slot = [0; 120];
+        let mut slot = [0; 300];
         file.read_exact_at(&mut slot, at).unwrap();
         (u64::from_le_bytes(slot[8..16].try_into().unwrap()), at, slot)
     });
@@ -240,10 +253,10 @@ async fn a_claim_that_could_not_be_written_is_refused_and_stays_refused() {
     first(&cache, 0).await;
     // A disk that is full.
     let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
-    cache.shards.write_to(Some(&Arc::new(Segment::onto(full, &backend.path("full")))));
+    cache.memory.tier(Tier::Minutes).write_to(Some(&Arc::new(Segment::onto(full, &backend.path("full"), MINUTES))));
     cache.claim(&claim(1), NOW).await.unwrap_err();
     // The segment is broken, but a new one can be had: the next claim goes on there.
-    cache.raiser.break_current();
+    cache.raiser.break_current(MINUTES);
     first(&cache, 2).await;
     seen(&cache, 1).await;
     assert_eq!(backend.segments().len(), 2);
@@ -259,9 +272,9 @@ async fn while_no_segment_can_be_made_every_claim_is_refused() {
     let backend = MemoryBackend::new();
     let cache = backend.start(NOW);
     first(&cache, 0).await;
-    cache.raiser.break_current();
+    cache.raiser.break_current(MINUTES);
     // A directory in the way of the next segment's first name.
-    let in_the_way = backend.path("claims-000000000001.new");
+    let in_the_way = backend.path("claims-minutes-000000000001.new");
     fs::create_dir(&in_the_way).unwrap();
     cache.claim(&claim(1), NOW).await.unwrap_err();
     fs::remove_dir(&in_the_way).unwrap();
@@ -289,6 +302,58 @@ async fn old_segments_go_and_claims_stay() {
     drop(cache);
     assert!(backend.segments().len() <= 6, "{:?}", backend.segments());
     assert!(backend.start(NOW.plus(Duration::from_secs(3900))).stats().live <= 12);
+}
+
+#[tokio::test]
+async fn a_process_that_is_started_often_forgets_all_the_same() {
+    let backend = MemoryBackend::new();
+    let day = Duration::from_secs(86_400);
+    for n in 0..40u8 {
+        let now = NOW.plus(day * u32::from(n));
+        let week = |n: u8, at: UnixMillis| NewClaim { signed_at: at, keep_until: at.plus(day * 7), tier: Tier::Week, ..claim(n) };
+        for hour in 0..4 {
+            let now = now.plus(Duration::from_secs(hour * 3600));
+            let cache = backend.start(now);
+            let one = week(n * 4 + hour as u8, now);
+            assert_eq!(cache.claim(&one, now).await.unwrap(), Claim::First);
+            for old in n.saturating_sub(6)..n {
+                let at = NOW.plus(day * u32::from(old));
+                assert_eq!(cache.claim(&week(old * 4, at), now).await.unwrap(), Claim::Seen, "{old} on day {n}");
+            }
+            // Seven days of it, and an eighth more.
+            assert!(cache.stats().live <= 4 * 9, "{} on day {n}", cache.stats().live);
+        }
+    }
+    let segments = backend.log(Kind::Claims(Tier::Week));
+    assert!(segments.len() <= 11, "{segments:?}");
+}
+
+#[tokio::test]
+async fn a_start_by_itself_leaves_nothing_behind() {
+    let backend = MemoryBackend::new();
+    five(&backend).await;
+    let files = || fs::read_dir(backend.directory.path()).unwrap().count();
+    let before = files();
+    for _ in 0..20 {
+        let cache = backend.start(NOW);
+        seen(&cache, 3).await;
+    }
+    assert_eq!(files(), before);
+}
+
+#[tokio::test]
+async fn what_is_lost_of_one_tier_with_timestamps_is_lost_of_all_and_of_no_others() {
+    for tier in [Tier::Minutes, Tier::Hours, Tier::Week] {
+        let backend = MemoryBackend::new();
+        let mark = five(&backend).await;
+        fs::remove_file(&backend.log(Kind::Claims(tier))[0]).unwrap();
+        let cache = backend.start(NOW);
+        is_fenced(&cache, mark).await;
+        for tier in [Tier::Hours, Tier::Week] {
+            assert_eq!(cache.claim(&NewClaim { tier, ..claim(1) }, NOW).await.unwrap(), Claim::BeforeFence);
+        }
+        assert_eq!(cache.claim(&NewClaim { tier: Tier::Untimed, ..claim(1) }, NOW).await.unwrap(), Claim::First);
+    }
 }
 
 #[tokio::test]
@@ -341,7 +406,8 @@ proptest! {
     #[test]
     fn every_claim_reads_back_from_the_log(claims in prop::collection::vec(any::<([u8; 16], [u8; 16], [u8; 16], i64, i64)>(), 0..50), torn in 0..RECORD) {
         let directory = tempfile::tempdir().unwrap();
-        let segment = Segment::create(directory.path(), 5, 9).unwrap();
+        let id = Id { kind: MINUTES, epoch: 5, number: 9 };
+        let segment = Segment::create(directory.path(), id, NOW).unwrap();
         let claims: Vec<NewClaim> = claims
             .into_iter()
             .map(|(fingerprint, nonce, message, signed, keep)| NewClaim {
@@ -350,22 +416,31 @@ proptest! {
                 message,
                 signed_at: UnixMillis::from_millis(signed),
                 keep_until: UnixMillis::from_millis(keep),
+                tier: Tier::Minutes,
+                counter: None,
             })
             .collect();
         let half = claims.len() / 2;
         for claim in &claims[..half] {
-            segment.append(claim).unwrap();
+            segment.append(&record::of_claim(claim)).unwrap();
         }
         // Half a record, as a full disk leaves it, and then others go on.
         (&segment.file).write_all(&vec![0xa5; torn]).unwrap();
         for claim in &claims[half..] {
-            segment.append(claim).unwrap();
+            segment.append(&record::of_claim(claim)).unwrap();
         }
         let mut read = Vec::new();
-        Segment::read(&segment.path, 5, 9, |claim| read.push(claim)).unwrap();
+        let again = Segment::read(&segment.path, id, Tail::Refuse, |content| read.push(record::claim(content, Tier::Minutes))).unwrap();
         prop_assert_eq!(read, claims);
-        for (epoch, number) in [(6, 9), (5, 8)] {
-            prop_assert!(Segment::read(&segment.path, epoch, number, drop).is_err());
+        prop_assert_eq!(again.begun, NOW);
+        for other in [Id { epoch: 6, ..id }, Id { number: 8, ..id }, Id { kind: UNTIMED, ..id }] {
+            prop_assert!(Segment::read(&segment.path, other, Tail::CutOff, |_| ()).is_err());
         }
+    }
+
+    #[test]
+    fn every_counter_reads_back_from_its_record(fingerprint: [u8; 16], counter: u64) {
+        let counted = (Fingerprint(fingerprint), counter);
+        prop_assert_eq!(record::counter(&record::of_counter(counted)), counted);
     }
 }

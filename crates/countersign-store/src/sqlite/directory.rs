@@ -17,7 +17,7 @@ use crate::{Added, Changed, Result};
 
 statements! {
     LOAD_CLIENTS = "SELECT id, name, scopes, enabled, created FROM clients ORDER BY name";
-    LOAD_SIGNING_KEYS = "SELECT id, client, profile, enabled, created FROM signing_keys ORDER BY created, id";
+    LOAD_SIGNING_KEYS = "SELECT id, client, profile, enabled, created, diagnose_until FROM signing_keys ORDER BY created, id";
     LOAD_SECRETS = "SELECT id, key, sealed, created, ends FROM key_secrets ORDER BY created, id";
     LOAD_API_KEYS = "SELECT id, client, label, hash, enabled, created, expires FROM api_keys ORDER BY created, id";
     LOAD_ADMIN_KEYS = "SELECT id, label, hash, scopes, enabled, created, expires FROM admin_keys ORDER BY created, id";
@@ -34,9 +34,10 @@ statements! {
     FORGET_USES_OF_CLIENT = "DELETE FROM uses WHERE id IN (SELECT id FROM api_keys WHERE client = ?1)
         OR id IN (SELECT s.id FROM key_secrets AS s JOIN signing_keys AS k ON s.key = k.id WHERE k.client = ?1)";
 
-    INSERT_SIGNING_KEY = "INSERT INTO signing_keys (id, client, profile, enabled, created) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+    INSERT_SIGNING_KEY = "INSERT INTO signing_keys (id, client, profile, enabled, created, diagnose_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
     FIND_SIGNING_KEY = "SELECT enabled FROM signing_keys WHERE id = ?1";
     ENABLE_SIGNING_KEY = "UPDATE signing_keys SET enabled = ?2 WHERE id = ?1";
+    DIAGNOSE_SIGNING_KEY = "UPDATE signing_keys SET diagnose_until = ?2 WHERE id = ?1";
     DELETE_SIGNING_KEY = "DELETE FROM signing_keys WHERE id = ?1";
     FORGET_USES_OF_SIGNING_KEY = "DELETE FROM uses WHERE id IN (SELECT id FROM key_secrets WHERE key = ?1)";
     INSERT_SECRET = "INSERT INTO key_secrets (id, key, sealed, created, ends) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
@@ -130,12 +131,21 @@ async fn client_is_there(act: &mut Act, id: &ClientId) -> Result<bool> {
     Ok(act.find(sqlx::query(FIND_CLIENT).bind(id.as_str().to_owned())).await?.is_some())
 }
 
+pub(super) async fn diagnose_signing_key(mut act: Act, id: &KeyId, until: Option<UnixMillis>, audit: &AuditEvent) -> Result<Changed> {
+    let set = sqlx::query(DIAGNOSE_SIGNING_KEY).bind(id.to_string()).bind(until.map(UnixMillis::millis));
+    if act.run(set).await? == 0 {
+        return act.undone(Changed::NotFound).await;
+    }
+    Ok(Changed::Changed(act.changed(audit).await?))
+}
+
 pub(super) async fn add_signing_key(mut act: Act, key: &SigningKey, audit: &AuditEvent) -> Result<Added> {
     if !client_is_there(&mut act, &key.client).await? {
         return act.undone(Added::NotFound).await;
     }
     let insert = sqlx::query(INSERT_SIGNING_KEY).bind(key.id.to_string()).bind(key.client.as_str().to_owned());
-    if act.run(insert.bind(key.profile.to_string()).bind(key.enabled).bind(key.created.millis())).await? == 0 {
+    let insert = insert.bind(key.profile.to_string()).bind(key.enabled).bind(key.created.millis());
+    if act.run(insert.bind(key.diagnose_until.map(UnixMillis::millis))).await? == 0 {
         return act.undone(Added::AlreadyExists).await;
     }
     for secret in &key.secrets {

@@ -4,20 +4,25 @@ use std::time::Duration;
 
 use countersign_core::code::{Code, Refusal};
 use countersign_core::directory::{KeySecret, SigningKey};
-use countersign_core::id::{KeyId, SecretId};
-use countersign_core::secret::{MadeSecret, SecretText};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::id::{KeyId, ProfileName, SecretId};
+use countersign_core::secret::{MadeSecret, SecretText, push_hex};
+use countersign_core::signature::LiveSecret;
 use serde_json::json;
 
 use super::call::{Answer, Call, Failure, FieldErrors, paged};
 use super::clients;
 use super::users::encoded;
 use crate::publish::Parts;
-use crate::wire::{EnabledPatch, NewSecret, NewSigningKey, Shown, SigningKeyOut};
+use crate::wire::{NewSecret, NewSigningKey, SecretIn, Shown, SigningKeyOut, SigningKeyPatch};
 
 /// The profile of a key that names none.
 const NATIVE: &str = "v3.0";
 /// How long an old secret goes on working when nothing else is said, and at most.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// How long refusals may say what was done wrong: it ends by itself.
+const LONGEST_DIAGNOSIS: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_OVERLAP: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// `GET /signing-keys`
@@ -51,15 +56,12 @@ pub async fn add(call: Call) -> Result<Answer, Failure> {
         None => Some(KeyId::new(call.control.fresh()?)),
     };
     let (Some(profile), Some(id)) = (profile, id) else { return Err(errors.into_failure()) };
-    if !call.control.publisher.live().profiles.iter().any(|known| *known.name() == profile) {
-        return Err(Failure::field("profile", format!("there is no signature profile {profile}")));
-    }
-    let (secret, text) = make_secret(&call)?;
-    let key = SigningKey { id, client: client.id.clone(), profile, enabled: true, created: call.now, secrets: vec![secret] };
+    let (secret, text) = secret_for(&call, &profile, given.secret)?;
+    let key = SigningKey { id, client: client.id.clone(), profile, enabled: true, created: call.now, diagnose_until: None, secrets: vec![secret] };
     let detail = json!({"client": client.name.as_str(), "profile": key.profile.as_str()});
     let outcome = call.control.store.add_signing_key(&key, &call.audit("signing_key.added", &key.id, detail)).await?;
     call.added(outcome, Parts::DIRECTORY).await?;
-    let shown = Shown { made: SigningKeyOut::of(&key, &[]), secret: Some(text.expose()), key: None };
+    let shown = Shown { made: SigningKeyOut::of(&key, &[]), secret: text.as_ref().map(SecretText::expose), key: None };
     Answer::created(&shown, location(&key.id))
 }
 
@@ -70,14 +72,30 @@ pub async fn read(call: Call) -> Result<Answer, Failure> {
     Answer::ok(&SigningKeyOut::of(&key, &counted))
 }
 
-/// `PATCH /signing-keys/{id}`: enables or disables.
+/// `PATCH /signing-keys/{id}`: enables or disables, or sets for how long refusals say what was done wrong. One at a time, since
+/// each is one act.
 pub async fn change(call: Call) -> Result<Answer, Failure> {
     let key = find(&call).await?;
-    let EnabledPatch { enabled } = call.json()?;
-    let audit = call.audit("signing_key.changed", &key.id, json!({"enabled": enabled}));
-    let outcome = call.control.store.enable_signing_key(&key.id, enabled, &audit).await?;
+    let SigningKeyPatch { enabled, diagnose_seconds } = call.json()?;
+    let store = &call.control.store;
+    let (outcome, key) = match (enabled, diagnose_seconds) {
+        (Some(enabled), None) => {
+            let audit = call.audit("signing_key.changed", &key.id, json!({"enabled": enabled}));
+            (store.enable_signing_key(&key.id, enabled, &audit).await?, SigningKey { enabled, ..key })
+        }
+        (None, Some(seconds)) => {
+            let time = Duration::from_secs(seconds);
+            if time > LONGEST_DIAGNOSIS {
+                return Err(Failure::field("diagnose_seconds", format!("at most {} seconds", LONGEST_DIAGNOSIS.as_secs())));
+            }
+            let until = (seconds > 0).then(|| call.now.plus(time));
+            let audit = call.audit("signing_key.changed", &key.id, json!({"diagnose_until": until.map(crate::wire::time)}));
+            (store.diagnose_signing_key(&key.id, until, &audit).await?, SigningKey { diagnose_until: until, ..key })
+        }
+        _ => return Err(Failure::field("", "change one of enabled and diagnose_seconds")),
+    };
     call.changed(outcome, Code::Stale, Parts::DIRECTORY).await?;
-    Answer::ok(&SigningKeyOut::of(&SigningKey { enabled, ..key }, &[]))
+    Answer::ok(&SigningKeyOut::of(&key, &[]))
 }
 
 /// `DELETE /signing-keys/{id}`
@@ -97,14 +115,14 @@ pub async fn add_secret(call: Call) -> Result<Answer, Failure> {
     if overlap > LONGEST_OVERLAP {
         return Err(Failure::field("overlap_seconds", format!("at most {} seconds", LONGEST_OVERLAP.as_secs())));
     }
-    let (secret, text) = make_secret(&call)?;
+    let (secret, text) = secret_for(&call, &key.profile, given.secret)?;
     let first_ends = call.now.plus(overlap);
     let detail = json!({"secret": secret.id.as_str(), "first_ends": crate::wire::time(first_ends)});
     let audit = call.audit("signing_key.secret_added", &key.id, detail);
     let outcome = call.control.store.add_secret(&key.id, &secret, Some(first_ends), &audit).await?;
     call.changed(outcome, Code::OverlapOpen, Parts::DIRECTORY).await?;
     let counted = call.control.store.load_uses().await?;
-    let shown = Shown { made: SigningKeyOut::of(&find(&call).await?, &counted), secret: Some(text.expose()), key: None };
+    let shown = Shown { made: SigningKeyOut::of(&find(&call).await?, &counted), secret: text.as_ref().map(SecretText::expose), key: None };
     Answer::created(&shown, location(&key.id))
 }
 
@@ -117,16 +135,41 @@ pub async fn remove_secret(call: Call) -> Result<Answer, Failure> {
     Ok(Answer::done())
 }
 
-/// A secret, sealed for its row, and its text.
-fn make_secret(call: &Call) -> Result<(KeySecret, SecretText), Failure> {
+/// The secret of a key, sealed for its row: the one that was given, or one that is made, with its text to be shown once.
+fn secret_for(call: &Call, profile: &ProfileName, given: Option<SecretIn>) -> Result<(KeySecret, Option<SecretText>), Failure> {
+    let live = call.control.publisher.live();
+    let Some(profile) = live.profiles.iter().find(|known| known.name() == profile) else {
+        let help = format!("no route asks for hmac({profile}): add one and start the gateway again, or correct the name");
+        return Err(Failure::field("profile", help));
+    };
+    let id = SecretId::new(call.control.fresh()?);
+    if let Some(SecretIn(text)) = given {
+        LiveSecret::new(profile, id.clone(), &text, None).map_err(|bad| Failure::field("secret", bad))?;
+        return Ok((seal(call, id, &text)?, None));
+    }
+    // The text of a secret has to be of the form that its profile makes a key of: ours, or random bytes in base64 or hexadecimal.
+    let ours = MadeSecret::SigningSecret.make(call.control.fresh()?);
+    let random = call.control.fresh::<32>()?;
+    let others = [STANDARD.encode(random.bytes()), hex(random.bytes())].map(SecretText::new);
+    let fits = |text: &SecretText| LiveSecret::new(profile, id.clone(), text, None).is_ok();
+    let made = std::iter::once(ours).chain(others).find(fits);
+    let made = made.ok_or_else(|| Failure::field("secret", "secrets of this profile are made by the other side: give the one you got"))?;
+    Ok((seal(call, id, &made)?, Some(made)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+fn seal(call: &Call, id: SecretId, text: &SecretText) -> Result<KeySecret, Failure> {
     let control = &call.control;
-    let text = MadeSecret::SigningSecret.make(control.fresh()?);
-    let id = SecretId::new(control.fresh()?);
     let sealed = control.master.seal(text.expose().as_bytes(), id.as_str(), control.fresh()?).map_err(|error| {
         tracing::error!(%error, "a secret could not be sealed");
         Refusal::from(Code::Internal)
     })?;
-    Ok((KeySecret { id, sealed, created: call.now, ends: None }, text))
+    Ok(KeySecret { id, sealed, created: call.now, ends: None })
 }
 
 async fn find(call: &Call) -> Result<SigningKey, Failure> {

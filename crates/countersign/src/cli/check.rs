@@ -7,6 +7,7 @@ use countersign_core::allow_list::Methods;
 use countersign_core::path_pattern::PathPattern;
 use countersign_core::request_view::{Relax, Scheme};
 use countersign_core::routes::{Action, RouteSpec};
+use countersign_core::signature::Profile;
 use serde_json::{Value, json};
 
 use super::{Failure, show};
@@ -58,8 +59,20 @@ fn words(checked: &Checked) -> String {
     let headings = ["HOST", "PATH", "METHODS", "RULE", "UPSTREAM", "RELAXED"].map(str::to_owned);
     let rows: Vec<Vec<String>> = by_precedence(&config.routes).iter().map(|(route, path)| row(route, path)).collect();
     text.push_str(&show::grid(&headings, &rows));
+    text.push_str(&holes(config));
     text.push_str(&format!("\n{} is valid. The first row that matches decides; what matches none is refused.\n", warnings.name));
     text
+}
+
+/// What the signatures of the profiles in use do not cover: for whoever has to answer for it.
+fn holes(config: &Config) -> String {
+    let with_holes = config.profiles.iter().filter(|profile| !profile.uncovered().is_empty());
+    let rows: Vec<Vec<String>> =
+        with_holes.map(|profile| vec![profile.name().to_string(), profile.uncovered().to_string(), profile.title().to_owned()]).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\nNot covered by signatures, and so bound to one method and path:\n\n{}", show::grid(&["PROFILE", "NOT COVERED", ""].map(str::to_owned), &rows))
 }
 
 /// Each path of each route, in the order in which they are tried.
@@ -82,6 +95,7 @@ fn row(route: &RouteSpec, path: &PathPattern) -> Vec<String> {
     let host = route.host.as_ref().map_or_else(|| "any".into(), ToString::to_string);
     let (rule, upstream) = match &route.action {
         Action::Forward { rule, upstream } => (rule.text().split_whitespace().collect::<Vec<_>>().join(" "), upstream.to_string()),
+        Action::SelfCheck { rule } => (rule.text().split_whitespace().collect::<Vec<_>>().join(" "), "self-check".into()),
         Action::Refuse => ("refused".into(), "-".into()),
     };
     let mut relaxed = relaxed(route.relax);
@@ -113,6 +127,7 @@ fn report(checked: &Checked) -> Value {
     let route = |(route, path): &(&RouteSpec, &PathPattern)| {
         let (rule, upstream) = match &route.action {
             Action::Forward { rule, upstream } => (Some(rule.text()), Some(upstream.as_str())),
+            Action::SelfCheck { rule } => (Some(rule.text()), None),
             Action::Refuse => (None, None),
         };
         json!({
@@ -122,6 +137,8 @@ fn report(checked: &Checked) -> Value {
             "refuse": rule.is_none(),
             "require": rule,
             "upstream": upstream,
+            "answer": matches!(route.action, Action::SelfCheck { .. }).then_some("self-check"),
+            "signing_key": route.signing_key.as_ref().map(ToString::to_string),
             "allow": relaxed(route.relax),
             "allow_unsigned_headers": route.allow_uncovered.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
             "forward_credentials": route.forward_credentials,
@@ -137,7 +154,17 @@ fn report(checked: &Checked) -> Value {
         "data": config.data,
         "issuer": config.tokens.issuer,
         "upstreams": upstreams(config),
+        "profiles": config.profiles.iter().map(profile).collect::<Vec<_>>(),
         "routes": by_precedence(&config.routes).iter().map(route).collect::<Vec<_>>(),
+    })
+}
+
+fn profile(profile: &Profile) -> Value {
+    json!({
+        "name": profile.name().as_str(),
+        "title": profile.title(),
+        "uncovered": profile.uncovered().names().collect::<Vec<_>>(),
+        "names_key": profile.names_key(),
     })
 }
 

@@ -1,11 +1,13 @@
 //! `countersign key`: signing keys and API keys, told apart by their ids (`ak_...` is an API key).
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::socket::{Ask, segment};
 use super::when::When;
-use super::{Failure, show};
+use super::{Failure, secret_file, show};
 
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
@@ -30,6 +32,9 @@ pub enum KeyCommand {
         /// The signature profile [default: v3.0] (signing keys)
         #[arg(long, conflicts_with = "api", value_name = "PROFILE")]
         profile: Option<String>,
+        /// A file with the secret that the other side has already; without it one is made (signing keys)
+        #[arg(long, conflicts_with = "api", value_name = "FILE")]
+        secret_file: Option<PathBuf>,
         #[command(flatten)]
         ask: Ask,
     },
@@ -55,6 +60,9 @@ pub enum KeyCommand {
         /// How long the first secret goes on working, in seconds [default: a day]
         #[arg(long, value_name = "SECONDS")]
         overlap_seconds: Option<u64>,
+        /// A file with the second secret, when the other side has made it
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
         #[command(flatten)]
         ask: Ask,
     },
@@ -135,8 +143,9 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
                 )
             }))
         }
-        KeyCommand::Add { client, id, profile, ask, .. } => {
-            let body = json!({"id": id, "profile": profile});
+        KeyCommand::Add { client, id, profile, secret_file, ask, .. } => {
+            let secret = secret_file.as_deref().map(self::secret_file::read).transpose()?;
+            let body = json!({"id": id, "profile": profile, "secret": secret.as_ref().map(|secret| secret.as_str())});
             let key = ask.gateway()?.add(&format!("/clients/{}/signing-keys", segment(&client)), &body)?;
             Ok(ask.said(&key, |key| with_secret(key, &format!("Made a signing key for {client}."))))
         }
@@ -148,14 +157,12 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
             Ok(ask.table(COLUMNS, keys, "There are no keys. Make one with: countersign key add --client NAME"))
         }
         KeyCommand::Show { key, ask } => Ok(ask.said(&ask.gateway()?.read(&path(&key))?, key_in_full)),
-        KeyCommand::Roll { key, overlap_seconds, ask } => {
+        KeyCommand::Roll { key, overlap_seconds, secret_file, ask } => {
             if key.starts_with("ak_") {
                 return Err(Failure::Usage("an API key has one secret: add another key, move over, and remove this one".into()));
             }
-            let mut body = json!({});
-            if let (Some(seconds), Some(members)) = (overlap_seconds, body.as_object_mut()) {
-                members.insert("overlap_seconds".into(), seconds.into());
-            }
+            let secret = secret_file.as_deref().map(self::secret_file::read).transpose()?;
+            let body = json!({"overlap_seconds": overlap_seconds, "secret": secret.as_ref().map(|secret| secret.as_str())});
             let rolled = ask.gateway()?.add(&format!("{}/secrets", path(&key)), &body)?;
             Ok(ask.said(&rolled, |key| {
                 let first = key.get("secrets").and_then(Value::as_array).and_then(|secrets| secrets.first());
@@ -184,6 +191,9 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
 
 fn with_secret(key: &Value, words: &str) -> String {
     let (id, secret) = (show::member(key, "id"), show::member(key, "secret"));
+    if key.get("secret").is_none_or(Value::is_null) {
+        return format!("{words}\n\n  key id  {id}\n\nIt has the secret that you gave, which is stored encrypted and not shown.\n");
+    }
     format!(
         "{words}\n\n  CS_KEY_ID={id}\n  CS_SECRET={secret}\n\nThe secret is not shown again. With both in the environment, countersign sign GET URL signs a request.\n"
     )

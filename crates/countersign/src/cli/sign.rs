@@ -13,7 +13,7 @@ use clap::Args;
 use countersign_core::id::KeyId;
 use countersign_core::secret::SecretText;
 use countersign_core::signature::signing::ToSign;
-use countersign_core::signature::{BodyDigest, BodyHasher, Profile};
+use countersign_core::signature::{Body, BodyDigest, BodyHasher, Profile};
 use http::{HeaderName, Method};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -86,20 +86,27 @@ pub(super) fn run(arguments: &SignArgs) -> Result<String, Failure> {
     let mut payload = Payload::read(arguments.data.as_deref())?;
     let digest = payload.digest()?;
     let content_type = arguments.content_type.clone().or_else(|| payload.media_type());
+    let mut sent = http::HeaderMap::new();
+    if let Some(content_type) = &content_type {
+        let value = content_type.parse().map_err(|_| Failure::Usage(format!("{content_type:?} cannot be a media type")))?;
+        sent.insert(http::header::CONTENT_TYPE, value);
+    }
     let request = ToSign {
         method: method.as_str(),
         scheme: target.scheme,
         host: &target.authority,
         target: &target.path_and_query,
-        content_type: content_type.as_deref(),
-        body: digest,
+        headers: &sent,
+        body: Body::Digest(digest),
     };
     let dice: &dyn Entropy = &SystemEntropy;
     let nonce = dice.fresh().map_err(|error| Failure::of("the request cannot be signed", error))?;
-    let signed = Profile::native()
-        .sign(&key_id, &secret, &request, SystemClock.now(), nonce)
+    let profile = Profile::native().map_err(|error| Failure::of("the native profile cannot be read", error))?;
+    let signed = profile
+        .sign(key_id.as_str(), &secret, &request, SystemClock.now(), nonce)
         .map_err(|error| Failure::of("the request cannot be signed", error))?;
-    let mut headers = signed.headers;
+    let mut headers: Vec<(HeaderName, String)> =
+        signed.headers.into_iter().filter_map(|(name, value)| Some((name.parse().ok()?, value))).collect();
     headers.extend(content_type.map(|value| (http::header::CONTENT_TYPE, value)));
     if arguments.digest || payload.length() > DECLARE_ABOVE {
         let declared = format!("sha-256=:{}:", STANDARD.encode(digest.sha256()));
@@ -115,7 +122,7 @@ pub(super) fn run(arguments: &SignArgs) -> Result<String, Failure> {
             "method": request.method.as_str(),
             "url": request.target.url(),
             "headers": headers,
-            "string_to_sign": signed.string_to_sign,
+            "string_to_sign": String::from_utf8_lossy(&signed.string_to_sign),
         })));
     }
     Ok(curl(&request))

@@ -93,8 +93,13 @@ impl Reading<'_> {
             Some(text) => Some(self.host(text)?),
             None => None,
         };
+        let signing_key = match (&action, &route.require) {
+            (Some(Action::Forward { rule, .. } | Action::SelfCheck { rule }), Some(text)) => self.route_profiles(route, rule, text),
+            _ => None,
+        };
         Some(RouteSpec {
             host,
+            signing_key,
             paths: paths?,
             methods: methods?,
             action: action?,
@@ -172,6 +177,17 @@ impl Reading<'_> {
             }
             return Some(Action::Refuse);
         }
+        if let Some(answer) = &route.answer {
+            self.one_of(answer, &[("self-check", ())])?;
+            if let Some(upstream) = &route.upstream {
+                self.error(upstream.span(), "the route answers itself, so nothing is forwarded", "keep answer or upstream");
+            }
+            let Some(rule) = rule else {
+                self.error(span, "the route does not say what a request must show", "add require = \"hmac\"");
+                return None;
+            };
+            return Some(Action::SelfCheck { rule: rule? });
+        }
         match (rule, upstream) {
             (Some(rule), Some(upstream)) => Some(Action::Forward { rule: rule?, upstream: upstream? }),
             (None, _) => {
@@ -212,11 +228,6 @@ impl Reading<'_> {
                 return None;
             }
         };
-        for profile in rule.profiles().iter().filter(|profile| profile.name.as_str() != Rule::NATIVE_PROFILE) {
-            let span = self.inside(text, profile.offset, profile.length);
-            let help = format!("write hmac, which is hmac({}): other profiles come with a later version", Rule::NATIVE_PROFILE);
-            self.error(span, format!("there is no signature profile {:?}", profile.name.as_str()), help);
-        }
         if rule.kinds().contains(Kind::Mtls) {
             let at = text.get_ref().find("mtls").unwrap_or(0);
             let span = self.inside(text, at, "mtls".len());
@@ -238,7 +249,7 @@ impl Reading<'_> {
     }
 
     /// The place of a part of a string in the file. The whole string when it is written with escapes.
-    fn inside(&self, text: &Spanned<String>, offset: usize, length: usize) -> Range<usize> {
+    pub(super) fn inside(&self, text: &Spanned<String>, offset: usize, length: usize) -> Range<usize> {
         let span = text.span();
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let content = ["\"\"\"", "'''", "\"", "'"].iter().find_map(|quote| {

@@ -167,7 +167,7 @@ impl Scope<'_> {
             "host_name" => plain(Source::HostName, info(Kind::One, host, Parts::HOST)),
             "port" => plain(Source::Port, info(Kind::One, Alphabet::of(DIGITS), Parts::HOST)),
             "target" => plain(Source::Target, begins(info(Kind::One, visible, Parts::PATH.and(Parts::QUERY)), b'/')),
-            "path" => plain(Source::Path, begins(info(Kind::One, visible, Parts::PATH), b'/')),
+            "path" => plain(Source::Path, begins(info(Kind::One, visible.minus(Alphabet::of(b"?")), Parts::PATH), b'/')),
             "query" => plain(Source::Query, info(Kind::One, visible, Parts::QUERY)),
             "url" => {
                 let all = Parts::SCHEME.and(Parts::HOST).and(Parts::PATH).and(Parts::QUERY);
@@ -302,8 +302,6 @@ impl Scope<'_> {
             "default" => Ok(Step::Default(one().ok_or_else(|| wants("'text'"))?.into())),
             "optional" => none(Step::Default(Arc::default())),
             "digest" => none(Step::Digest),
-            "uuid" => none(Step::Uuid),
-            "length" => none(Step::Length),
             "plus" => {
                 let seconds = text("'SECONDS'")?.parse().map_err(|_| wants("'SECONDS'"))?;
                 Ok(Step::Plus(seconds))
@@ -405,8 +403,6 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
         Step::Digest => Ok(Info { alphabet: Alphabet::ALL, length: None, ..before }),
         Step::Time(_) => one(Info { alphabet: Alphabet::VISIBLE.union(Alphabet::of(b" ")), length: None, ..before }),
         Step::Plus(_) => one(Info { length: None, ..before }),
-        Step::Length => one(Info { alphabet: Alphabet::of(DIGITS), length: None, ..before }),
-        Step::Uuid => one(Info { alphabet: Alphabet::of(b"0123456789abcdef-"), length: Some(36), ..before }),
         Step::Params(_) | Step::Pick(_) => one(Info { kind: Kind::Map, length: None, ..before }),
         Step::Split(_) => one(Info { kind: Kind::Many, length: None, ..before }),
         Step::Join(separator) => list(Info { kind: Kind::One, alphabet: before.alphabet.union(Alphabet::of(separator)), length: None, ..before }),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PLAIN: [&str; 24] = [
+const PLAIN: [&str; 26] = [
     "lower",
     "upper",
     "trim",
@@ -15,6 +15,8 @@ const PLAIN: [&str; 24] = [
     "unhex",
     "unbase64",
     "unbase64url",
+    "uuid",
+    "length",
     "md5",
     "sha1",
     "sha256",
@@ -85,6 +87,8 @@ fn what_is_left_out_is_said() {
     assert_eq!(made("after", &[";"], ""), Some((String::new(), false)));
     assert_eq!(made("before", &[";"], "text/plain;"), Some(("text/plain".into(), true)));
     assert_eq!(made("take", &["8"], "20150830T123600Z"), Some(("20150830".into(), true)));
+    assert_eq!(made("length", &[], "hello world"), Some(("11".into(), true)));
+    assert_eq!(made("length", &[], ""), Some(("0".into(), false)));
     assert_eq!(made("take", &["8"], "20150830"), Some(("20150830".into(), false)));
 }
 

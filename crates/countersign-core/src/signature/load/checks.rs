@@ -1,11 +1,14 @@
 //! What a profile must hold before any request comes: nothing checked that is not signed, no text that can be cut in two ways.
 
+use super::super::alphabet::Alphabet;
+use super::super::collect::{Collection, From};
 use super::super::coverage::{Coverage, Parts, Provenance};
-use super::super::expression::{BodyUse, Expr, Template, info_of, undelimited};
+use super::super::expression::{BodyUse, Expr, Piece, Source, Step, Template, info_of, undelimited};
 use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule};
 use super::super::slots::SlotSource;
 use super::super::verify::KEEP_LONGER;
 use super::BadProfile;
+use super::parts::TOKEN;
 use crate::replay::Tier;
 
 /// Holds a profile to every check, and fills in what follows from its parts.
@@ -26,6 +29,13 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
                 ));
             }
         }
+        if profile.collections.iter().any(|collection| undelimited(&two_items(collection))) {
+            return Err(BadProfile::new(
+                at("[collect"),
+                "the items of a collection can be cut in two ways: names and values can contain what separates them",
+                "encode them, as with name = \"pct\", or acknowledge it with undelimited = true",
+            ));
+        }
     }
     let reaches = reaches(profile);
     // A request without a query or a body needs none of it signed, so these are judged per request.
@@ -34,7 +44,11 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
         return Err(BadProfile::new(at("[mac]"), "signatures of this profile have no time", "add [time], or name \"time\" in uncovered"));
     }
     if profile.time.is_some() && profile.uncovered.contains(Parts::TIME) {
-        return Err(BadProfile::new(at("uncovered"), "time is named as uncovered and checked", "take \"time\" out of uncovered, or leave [time] out"));
+        return Err(BadProfile::new(
+            at("uncovered"),
+            "time is named as uncovered and checked",
+            "take \"time\" out of uncovered, or leave [time] out",
+        ));
     }
     let checked = checked(profile);
     needed = needed.and(checked);
@@ -48,7 +62,11 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
         return Err(if trusted {
             BadProfile::new(at("[mac]"), format!("checked but not signed: {words}"), "put it into message")
         } else {
-            BadProfile::new(at("[mac]"), format!("the string to sign does not cover: {words}"), "put it into message, or name it in uncovered")
+            BadProfile::new(
+                at("[mac]"),
+                format!("the string to sign does not cover: {words}"),
+                "put it into message, or name it in uncovered",
+            )
         });
     }
     let keep = profile.longest_keep().saturating_add(KEEP_LONGER);
@@ -58,6 +76,39 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
     };
     profile.tier = if profile.replay.counter.is_some() { Tier::Minutes } else { tier };
     Ok(())
+}
+
+/// Two items of a collection behind each other, as a template over what names and values can be made of.
+fn two_items(collection: &Collection) -> Template {
+    let (mut names, mut values, mut pairs) = (Alphabet::NONE, Alphabet::NONE, Alphabet::NONE);
+    for from in &collection.from {
+        let sent = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
+        let (name, value, pair) = match from {
+            From::Headers => (Alphabet::of(TOKEN), Alphabet::HEADER, Alphabet::NONE),
+            From::RawQuery => (sent.minus(Alphabet::of(b"=")), sent, sent),
+            From::Query | From::Form | From::Map(_) => (Alphabet::ALL, Alphabet::ALL, Alphabet::ALL),
+        };
+        names = names.union(collection.name.iter().fold(name, |alphabet, filter| filter.alphabet(alphabet)));
+        values = values.union(collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet)));
+        pairs = pairs.union(pair);
+    }
+    let piece = |piece: &Piece| {
+        let Piece::Value(expr) = piece else { return piece.clone() };
+        let mut expr = expr.clone();
+        let made_of = match expr.source {
+            Source::ItemName => names,
+            Source::ItemValue => values,
+            Source::ItemPair => pairs,
+            _ => return Piece::Value(expr),
+        };
+        expr.info.alphabet = expr.steps.iter().fold(made_of, |alphabet, step| match step {
+            Step::Filter(filter) => filter.alphabet(alphabet),
+            _ => Alphabet::ALL,
+        });
+        Piece::Value(expr)
+    };
+    let join = std::iter::once(Piece::Text(collection.join.clone()));
+    collection.item.iter().map(piece).chain(join).chain(collection.item.iter().map(piece)).collect()
 }
 
 fn body_use(profile: &Profile) -> BodyUse {
@@ -74,7 +125,9 @@ fn body_use(profile: &Profile) -> BodyUse {
     for require in &profile.requires {
         let what = match &require.what {
             Requirement::Equal(a, b) => of(a).max(of(b)),
-            Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) | Requirement::Present(expr) | Requirement::Absent(expr) => of(expr),
+            Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) | Requirement::Present(expr) | Requirement::Absent(expr) => {
+                of(expr)
+            }
         };
         uses = uses.max(what).max(presence_only(condition(&require.condition), &require.condition));
     }
@@ -93,7 +146,7 @@ fn body_use(profile: &Profile) -> BodyUse {
 /// Whether there is a body can be told without its bytes.
 fn presence_only(uses: BodyUse, condition: &Option<(Expr, bool)>) -> BodyUse {
     match condition {
-        Some((expr, _)) if matches!(expr.source, super::super::expression::Source::Body) && expr.steps.is_empty() => BodyUse::Sha256,
+        Some((expr, _)) if matches!(expr.source, Source::Body) && expr.steps.is_empty() => BodyUse::Sha256,
         _ => uses,
     }
 }
@@ -135,7 +188,8 @@ fn reaches(profile: &Profile) -> Coverage {
 
 /// What the time check and the replay check trust.
 fn checked(profile: &Profile) -> Parts {
-    let time = profile.time.iter().flat_map(|time| time.at.iter().chain(&time.expires).chain(time.window.iter().map(|window| &window.from)));
+    let time =
+        profile.time.iter().flat_map(|time| time.at.iter().chain(&time.expires).chain(time.window.iter().map(|window| &window.from)));
     let all = time.chain(&profile.replay.once).chain(&profile.replay.counter);
     all.fold(Parts::NONE, |parts, expr| parts.and(profile.direct(&expr.source)))
 }

@@ -118,7 +118,10 @@ impl<'t> Loader<'t> {
             ("base64_of_hex", MacEncoding::Base64OfHex),
         ];
         let encoding = match table.find("encoding") {
+            Some(item) if is_builtin => return Err(BadProfile::new(item.at(), "the built-in says how the MAC is written", "leave encoding out")),
             Some(item) => one_of(item, &encodings)?,
+            // A byte sequence of structured fields (RFC 8941 section 3.3.5).
+            None if is_builtin => MacEncoding::Base64,
             None => MacEncoding::Hex,
         };
         let undelimited = table.find("undelimited").map(Item::yes).transpose()?.unwrap_or(false);
@@ -415,7 +418,7 @@ impl<'t> Loader<'t> {
 }
 
 /// What the name of a header is made of, in lower case (RFC 9110 section 5.6.2).
-const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+pub(super) const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// The value of a text among known ones.
 fn one_of<T: Clone>(item: Item<'_>, known: &[(&str, T)]) -> Result<T, BadProfile> {

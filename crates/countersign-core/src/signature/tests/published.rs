@@ -5,40 +5,34 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::super::built_in::BUILT_IN;
 use super::super::signing::canonical_host;
 use super::super::*;
 use crate::now::UnixMillis;
 use crate::request_view::Scheme;
 use crate::secret::SecretText;
 
-fn profile(name: &str, set: &BTreeMap<String, String>) -> Profile {
-    let path = format!("{}/../../profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    Profile::load(&text, set).unwrap_or_else(|bad| {
-        let (line, column) = bad.line_and_column(&text);
+pub(super) fn profile(name: &str, set: &BTreeMap<String, String>) -> Profile {
+    let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("there is no profile {name}"));
+    Profile::load(text, set).unwrap_or_else(|bad| {
+        let (line, column) = bad.line_and_column(text);
         panic!("{name}.toml:{line}:{column}: {bad}")
     })
 }
 
 #[test]
 fn every_profile_loads() {
-    let folder = format!("{}/../../profiles", env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|end| end != "toml") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        if let Err(bad) = Profile::load(&text, &load::Constants::new()) {
-            let (line, column) = bad.line_and_column(&text);
-            wrong.push(format!("{}:{line}:{column}: {bad}", path.file_name().unwrap().to_string_lossy()));
+    for (name, text) in BUILT_IN {
+        if let Err(bad) = Profile::load(text, &load::Constants::new()) {
+            let (line, column) = bad.line_and_column(text);
+            wrong.push(format!("{name}.toml:{line}:{column}: {bad}"));
         }
     }
     assert!(wrong.is_empty(), "{} profiles do not load:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-struct Vector<'j> {
+pub(super) struct Vector<'j> {
     json: &'j Value,
     headers: HeaderMap,
     host: String,
@@ -62,62 +56,68 @@ impl<'j> Vector<'j> {
         self.json["inputs"][name].as_str().unwrap_or_else(|| panic!("{name}"))
     }
 
-    /// What the judgement says, with the strings to sign.
-    fn judge(&self) -> Trace {
-        let scheme = self.json["scheme"].as_str().unwrap();
-        let mut set = BTreeMap::new();
-        for (name, value) in self.json["inputs"]["config"].as_object().unwrap() {
-            if name != "normalize" {
-                set.insert(name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            }
-        }
-        let name = match scheme {
-            "rfc9421" => "rfc9421-lax",
-            other => other,
-        };
-        let profile = profile(name, &set);
-        let head = Head { method: self.text("method"), scheme: self.scheme, host: &self.host, target: self.text("target"), headers: &self.headers };
-        let body = Body::of(self.text("body").as_bytes());
-        let now = UnixMillis::from_seconds(self.json["inputs"]["verify_at_unix"].as_i64().unwrap());
-        let fields = profile.find_fields(head).unwrap_or_else(|refusal| panic!("{scheme}: {refusal}"));
-        let fields = fields.unwrap_or_else(|| panic!("{scheme}: not detected"));
-        let keys = self.json["inputs"]["secrets"].as_object().unwrap();
-        let key = fields.key_id().map_or("@route", |id| id).to_owned();
-        let empty = Value::Array(Vec::new());
-        let secrets = keys.get(&key).unwrap_or(&empty);
-        let listed = match secrets {
+    /// The profile that it is for, with its constants.
+    pub(super) fn profile(&self) -> Profile {
+        let config = self.json["inputs"]["config"].as_object().unwrap();
+        let set = config.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+        profile(self.json["scheme"].as_str().unwrap(), &set)
+    }
+
+    pub(super) fn head(&self) -> Head<'_> {
+        Head { method: self.text("method"), scheme: self.scheme, host: &self.host, target: self.text("target"), headers: &self.headers }
+    }
+
+    pub(super) fn body(&self) -> &'j [u8] {
+        self.text("body").as_bytes()
+    }
+
+    pub(super) fn now(&self) -> UnixMillis {
+        UnixMillis::from_seconds(self.json["inputs"]["verify_at_unix"].as_i64().unwrap())
+    }
+
+    /// The secrets of the key that the request names.
+    pub(super) fn secrets(&self, profile: &Profile, key_id: Option<&str>) -> Vec<LiveSecret> {
+        let listed = match &self.json["inputs"]["secrets"][key_id.unwrap_or("@route")] {
             Value::Array(list) => list.clone(),
+            Value::Null => Vec::new(),
             one => vec![one.clone()],
         };
-        let secrets: Vec<_> = listed
-            .iter()
-            .map(|one| {
-                let text = one.as_str().map_or_else(|| one.to_string(), str::to_owned);
-                LiveSecret::of_any_length(&profile, &SecretText::new(text)).unwrap_or_else(|bad| panic!("{scheme}: {bad}"))
-            })
-            .collect();
-        fields.trace(body, &secrets, now)
+        let texts = listed.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned));
+        texts.map(|text| LiveSecret::of_any_length(profile, &SecretText::new(text)).unwrap()).collect()
+    }
+
+    /// What the judgement says, with the strings to sign.
+    fn judge(&self) -> Trace {
+        let profile = self.profile();
+        let fields = profile.find_fields(self.head()).unwrap().expect("detected");
+        let secrets = self.secrets(&profile, fields.key_id());
+        fields.trace(Body::of(self.body()), &secrets, self.now())
+    }
+}
+
+/// Calls `each` with every vector.
+pub(super) fn each_vector(mut each: impl FnMut(&str, &Vector<'_>)) {
+    let all: Value = serde_json::from_str(include_str!("../../../../../vectors/published.json")).unwrap();
+    let vectors = all["vectors"].as_array().unwrap();
+    assert!(vectors.len() >= 187);
+    for json in vectors {
+        each(&format!("{} / {}", json["scheme"].as_str().unwrap(), json["name"].as_str().unwrap()), &Vector::of(json));
     }
 }
 
 #[test]
 fn every_published_vector_comes_out_as_published() {
-    let path = format!("{}/../../vectors/published.json", env!("CARGO_MANIFEST_DIR"));
-    let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let vectors = all["vectors"].as_array().unwrap();
-    assert!(vectors.len() >= 183);
     let mut wrong = Vec::new();
-    for json in vectors {
-        let name = format!("{} / {}", json["scheme"].as_str().unwrap(), json["name"].as_str().unwrap());
-        let vector = Vector::of(json);
+    each_vector(|name, vector| {
+        let json = vector.json;
         let Ok(trace) = std::panic::catch_unwind(|| vector.judge()) else {
             wrong.push(format!("{name}: panicked"));
-            continue;
+            return;
         };
         let accepted = trace.judged.is_ok();
         if accepted != (json["expect"] == "accept") {
             wrong.push(format!("{name}: {:?}\n{}", trace.judged, String::from_utf8_lossy(&trace.strings_to_sign.concat())));
-            continue;
+            return;
         }
         if let Some(expected) = json["string_to_sign"].as_str()
             && !trace.strings_to_sign.iter().any(|text| text == expected.as_bytes())
@@ -136,6 +136,6 @@ fn every_published_vector_comes_out_as_published() {
         {
             wrong.push(format!("{name}: the canonical request differs"));
         }
-    }
+    });
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }

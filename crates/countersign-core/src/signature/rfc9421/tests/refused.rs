@@ -77,6 +77,14 @@ fn limits_are_exact() {
     let component = format!("(\"date\"{})", parameters(MOST_PARAMETERS + 1));
     assert_eq!(words(&component), "Signature-Input: a component may have at most 16 parameters");
 
+    let dictionary = |count: usize| {
+        let mut request = Request::test_request();
+        request.add("priority", &labels(count, "1"));
+        request.line("\"priority\";sf").unwrap_or_else(detail)
+    };
+    assert!(dictionary(MOST_MEMBERS).ends_with(", a63=1"));
+    assert_eq!(dictionary(MOST_MEMBERS + 1), "component \"priority\";sf: more than 64 keys");
+
     // Reading parts of a long value again and again.
     let mut long = Request::test_request();
     long.add("long", &labels(MOST_READ / 4 / 9, "abcd").chars().take(MOST_READ / 4).collect::<String>());

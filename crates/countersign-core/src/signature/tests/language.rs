@@ -1,0 +1,171 @@
+//! The language of profiles, by small profiles and whole requests.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::load::{BadProfile, Constants};
+use super::super::*;
+use crate::now::UnixMillis;
+use crate::request_view::Scheme;
+use crate::secret::SecretText;
+
+const SECRET: &str = "a secret of some length";
+
+/// A profile for a body-less request at a fixed time, with `rest` after its fields and `message` as its string to sign.
+fn small(message: &str, rest: &str) -> Result<Profile, BadProfile> {
+    let text = format!(
+        r#"
+name = "small"
+title = "Small"
+source = "a test"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time"]
+[fields]
+mac = "header:x-mac"
+a = {{ from = "header:x-a", optional = true }}
+b = {{ from = "header:x-b", optional = true }}
+[mac]
+algorithm = "hmac-sha256"
+message = {message}
+{rest}"#
+    );
+    Profile::load(&text, &Constants::new())
+}
+
+/// What a profile says of a GET.
+fn trace(profile: &Profile, target: &str, headers: &[(&str, &str)]) -> Trace {
+    let mut map = HeaderMap::new();
+    let mac = ("x-mac", "0000000000000000000000000000000000000000000000000000000000000000");
+    for (name, value) in headers.iter().chain([&mac]) {
+        map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    let head = Head { method: "GET", scheme: Scheme::Https, host: "api.example.com", target, headers: &map };
+    let secret = LiveSecret::of_any_length(profile, &SecretText::new(SECRET.to_owned())).unwrap();
+    profile.find_fields(head).unwrap().unwrap().trace(Body::Empty, &[secret], UnixMillis::from_seconds(0))
+}
+
+fn string_to_sign(trace: &Trace) -> &str {
+    std::str::from_utf8(&trace.strings_to_sign[0]).unwrap()
+}
+
+#[test]
+fn a_header_never_stands_in_for_a_parameter_that_is_listed() {
+    let rest = r#"
+[constants]
+listed = "acl,tagging"
+[collect.listed]
+from = "query"
+name = "pct"
+value = "pct"
+names = "const:listed | split:','"
+missing = "skip"
+item = "{name}={value}"
+join = "&"
+"#;
+    let profile = small(r#""{listed}""#, rest).unwrap();
+    let headers = [("acl", "from a header"), ("tagging", "too")];
+    assert_eq!(string_to_sign(&trace(&profile, "/", &headers)), "");
+    assert_eq!(string_to_sign(&trace(&profile, "/?acl=1", &headers)), "acl=1");
+}
+
+#[test]
+fn a_list_that_repeats_a_name_does_not_cover_the_names_that_it_leaves_out() {
+    let rest = r#"
+[collect.listed]
+from = "query"
+name = "pct"
+value = "pct"
+names = "a | split:','"
+item = "{name}={value}"
+join = "&"
+"#;
+    let profile = small(r#""{listed}""#, rest).unwrap();
+    let all = trace(&profile, "/?x=1&y=2", &[("x-a", "x,y")]);
+    assert!(all.covered.contains(&"query".to_owned()), "{:?}", all.covered);
+    let some = trace(&profile, "/?x=1&y=2", &[("x-a", "x,x")]);
+    assert_eq!(string_to_sign(&some), "x=1&x=1");
+    assert!(!some.covered.contains(&"query".to_owned()), "{:?}", some.covered);
+}
+
+#[test]
+fn the_authority_stands_in_for_the_host_header_that_http_2_lacks() {
+    let listed = "[collect.headers]\nfrom = \"headers\"\nnames = \"a | split:';'\"\nitem = \"{name}:{value}\\n\"\n";
+    let all = "[collect.headers]\nfrom = \"headers\"\nprefix = [\"host\"]\nitem = \"{name}:{value}\\n\"\n";
+    for rest in [listed, all] {
+        let profile = small(r#""{headers}""#, rest).unwrap();
+        let trace_2 = trace(&profile, "/", &[("x-a", "host")]);
+        assert_eq!(string_to_sign(&trace_2), "host:api.example.com\n");
+        assert!(trace_2.covered.contains(&"host".to_owned()), "{:?}", trace_2.covered);
+        let trace_1 = trace(&profile, "/", &[("x-a", "host"), ("host", "API.example.com:443")]);
+        assert_eq!(string_to_sign(&trace_1), "host:API.example.com:443\n");
+    }
+}
+
+#[test]
+fn a_value_that_comes_twice_is_covered_by_its_one_place_in_a_unique_list() {
+    let rest = |repeated: &str| {
+        format!(
+            "[collect.parameters]\nfrom = \"query\"\nrepeated = \"{repeated}\"\nname = \"pct\"\nvalue = \"pct\"\nitem = \"{{name}}={{value}};\"\n"
+        )
+    };
+    let profile = small(r#""{parameters}""#, &rest("unique")).unwrap();
+    let twice = trace(&profile, "/?a=2&a=1&a=2", &[]);
+    assert_eq!(string_to_sign(&twice), "a=1;a=2;");
+    assert!(twice.covered.contains(&"query".to_owned()), "{:?}", twice.covered);
+    let profile = small(r#""{parameters}""#, &rest("first")).unwrap();
+    let cut = trace(&profile, "/?a=2&a=1", &[]);
+    assert_eq!(string_to_sign(&cut), "a=2;");
+    assert!(!cut.covered.contains(&"query".to_owned()), "{:?}", cut.covered);
+}
+
+#[test]
+fn two_values_with_nothing_between_them_do_not_load() {
+    let loads = |message: &str| match small(message, "") {
+        Ok(_) => true,
+        Err(bad) => {
+            assert!(bad.message.contains("side by side"), "{bad}");
+            false
+        }
+    };
+    assert!(loads(r#""{a}\n{b}""#));
+    assert!(!loads(r#""{a}{b}""#));
+    // A path ends where a query begins.
+    assert!(loads(r#"["{method}\n{path}", { text = "?{query}", when = "query" }, "\n{b}"]"#));
+    // Of two answers to one question only one is there; of two questions, both may be.
+    assert!(loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", unless = "b" }, "\n{path}"]"#));
+    assert!(!loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", when = "b" }, "\n{path}"]"#));
+    assert!(!loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", unless = "a" }, "\n{path}"]"#));
+    // What either leaves open is open behind both.
+    assert!(!loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "x", unless = "b" }, "{path}"]"#));
+    // What may have been left out does not end what was open before it, nor does it hide what it opened itself.
+    assert!(!loads(r#"["{a}", { text = "\n", when = "b" }, "{path}"]"#));
+    assert!(!loads(r#"["{method}/", { text = "\n{a}", when = "b" }, "/{path}"]"#));
+}
+
+#[test]
+fn items_that_can_be_cut_in_two_ways_do_not_load() {
+    let loads = |from: &str, filters: &str, item: &str, join: &str| {
+        let rest = format!("[collect.c]\nfrom = \"{from}\"\n{filters}item = \"{item}\"\njoin = \"{join}\"\n");
+        match small(r#""{c}""#, &rest) {
+            Ok(_) => true,
+            Err(bad) => {
+                assert!(bad.message.contains("items of a collection"), "{bad}");
+                false
+            }
+        }
+    };
+    let encoded = "name = \"pct\"\nvalue = \"pct\"\n";
+    assert!(loads("query", encoded, "{name}={value}", "&"));
+    // Decoded, a value can hold what separates it from the next.
+    assert!(!loads("query", "", "{name}={value}", "&"));
+    assert!(!loads("query", "name = \"pct\"\n", "{name}={value}", "&"));
+    assert!(!loads("query", encoded, "{name}{value}", "&"));
+    assert!(!loads("query", encoded, "{name}={value}", ""));
+    // As sent, it cannot.
+    assert!(loads("raw_query", "", "{name}={value}", "&"));
+    assert!(loads("raw_query", "", "{pair}", "&"));
+    assert!(!loads("raw_query", "", "{pair}", ";"));
+    // No header holds a line feed.
+    assert!(loads("headers", "", "{name}:{value}", "\\n"));
+    assert!(!loads("headers", "", "{name}:{value}", ";"));
+    assert!(loads("headers", "", "{name}:{value}\\n", ""));
+}
