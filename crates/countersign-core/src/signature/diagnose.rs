@@ -252,13 +252,14 @@ fn offered(profile: &Profile, fields: &Fields<'_>, fits: bool) -> Vec<Offered> {
 
 /// Every mistake that does not depend on the text that comes out.
 fn trials(profile: &Profile, fields: &Fields<'_>, request: &Sent<'_>, suspect: &Suspect<'_>, known: &Known<'_>) -> Vec<Trial> {
-    let mut all = target::trials(request);
+    let (mut all, rest) = recipe::trials(profile);
+    all.extend(target::trials(request));
     all.extend(head::trials(profile, request, known.hosts));
     if profile.body != super::BodyUse::None {
         all.extend(body::trials(request));
     }
     all.extend(moment::trials(profile, &fields.values, request, suspect.now));
-    all.extend(recipe::trials(profile));
+    all.extend(rest);
     all
 }
 

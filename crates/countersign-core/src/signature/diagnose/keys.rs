@@ -152,21 +152,33 @@ fn rules(rule: &KeyRule, now: UnixMillis) -> Vec<(Mistake, KeyRule, String)> {
 
 /// Other ways to make bytes of the secret.
 fn materials(rule: &KeyRule, add: &mut impl FnMut(Mistake, &str, &dyn Fn(&mut KeyRule))) {
-    let secret = rule.material.iter().enumerate().find_map(|(index, piece)| match piece {
-        Piece::Value(expr) if matches!(expr.source, Source::Secret) => Some((index, expr)),
+    let secret_of = |piece: &Piece| match piece {
+        Piece::Value(expr) if matches!(expr.source, Source::Secret) => Some(expr.clone()),
         _ => None,
-    });
-    let Some((place, expr)) = secret else { return };
+    };
+    let at = |template: &[Piece]| template.iter().enumerate().find_map(|(index, piece)| Some((index, secret_of(piece)?)));
+    // Where a condition chooses how the key is made, every way to make it of the secret alone is tried.
+    let conditional = || {
+        let parts = rule.material.iter().filter_map(|piece| match piece {
+            Piece::When { then, .. } => at(then),
+            _ => None,
+        });
+        let expr = parts.map(|(_, expr)| expr).next()?;
+        Some((0, Expr { steps: [].into(), ..expr.clone() }, Template::from([Piece::Value(expr)])))
+    };
+    let found = at(&rule.material).map(|(place, expr)| (place, expr, rule.material.clone())).or_else(conditional);
+    let Some((place, expr, template)) = found else { return };
     let with = |steps: &[Step]| -> Template {
-        let mut material = rule.material.clone();
+        let mut material = template.clone();
         if let Some(piece) = material.get_mut(place) {
             *piece = Piece::Value(Expr { steps: steps.into(), ..expr.clone() });
         }
         material
     };
     let is_decoded = expr.steps.iter().any(|step| matches!(step, Step::Filter(Filter::Unbase64 | Filter::Unbase64Url | Filter::Unhex)));
-    if !expr.steps.is_empty() {
-        let mistake = if is_decoded { Mistake::SecretNotDecoded } else { Mistake::StepLeftOut };
+    let is_plain = expr.steps.is_empty() && template.len() == rule.material.len();
+    if !is_plain {
+        let mistake = if is_decoded || expr.steps.is_empty() { Mistake::SecretNotDecoded } else { Mistake::StepLeftOut };
         add(mistake, "", &|other| other.material = with(&[]));
     }
     if expr.steps.len() > 1 {
@@ -202,7 +214,7 @@ fn materials(rule: &KeyRule, add: &mut impl FnMut(Mistake, &str, &dyn Fn(&mut Ke
     ] {
         add(Mistake::SecretEncoded, name, &|other| other.material = more(filters));
     }
-    if rule.material.len() > 1 {
+    if template.len() > 1 {
         for (index, piece) in rule.material.iter().enumerate() {
             let name = match piece {
                 Piece::Text(text) => super::visible::quoted(text, 0),

@@ -68,7 +68,7 @@ mistakes! {
     /// Sorted by something else than the scheme says.
     OtherOrder Tried "other_order" "names are sorted in another way" "Sort as the scheme says: by bytes, after encoding, names before values.";
     /// One of the parameters is not in the string.
-    ParameterLeftOut Tried "parameter_left_out" "a parameter of the query is left out" "Sign every parameter that is sent, those that were added last, too.";
+    ParameterLeftOut Tried "parameter_left_out" "a parameter is left out" "Sign every parameter that is sent, those that were added last, too.";
     /// `a` for `a=`, or the other way round.
     EmptyValue Tried "empty_value" "a parameter without a value is written in the other way, `a` or `a=`" "Write parameters without a value as the scheme says.";
     /// A `?` with nothing behind it, or none.

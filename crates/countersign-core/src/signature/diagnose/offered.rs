@@ -99,19 +99,22 @@ fn mistake(encoding: MacEncoding, form: Form, text: &[u8], fits: bool) -> Option
 
 /// Without what may stand around a MAC: percent-encoding, white space, quotes, line feeds, a name and `=` or a comma.
 fn clean(text: &[u8]) -> Vec<u8> {
-    let mut text = percent::decode(Bytes::Lent(text), false).as_slice().to_vec();
+    let decoded = percent::decode(Bytes::Lent(text), false);
+    let mut inner = decoded.as_slice();
     for escaped in [&b"\\n"[..], b"\\r"] {
-        if text.ends_with(escaped) {
-            text.truncate(text.len() - escaped.len());
-        }
+        inner = inner.strip_suffix(escaped).unwrap_or(inner);
     }
+    let around = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>');
+    let start = inner.iter().position(|byte| !around(byte)).unwrap_or(0);
+    let end = inner.iter().rposition(|byte| !around(byte)).map_or(0, |last| last + 1);
+    let mut text = inner.get(start..end).unwrap_or_default().to_vec();
     // A name in front ends at a mark that is not padding.
     let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let marks = text.get(..end).unwrap_or_default();
     if let Some(at) = marks.iter().rposition(|byte| matches!(byte, b'=' | b',' | b':' | b' ')) {
         text.drain(..=at);
     }
-    text.retain(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'<' | b'>'));
+    text.retain(|byte| !around(byte));
     text
 }
 

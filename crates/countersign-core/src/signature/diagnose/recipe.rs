@@ -19,76 +19,108 @@ struct Other {
     detail: String,
 }
 
-/// Mistakes in the string to sign and the named pieces that it is made of.
-pub(super) fn trials(profile: &Profile) -> Vec<Trial> {
-    let mut all = Vec::new();
-    let edit = |other: Other, edit: fn(usize, Template) -> Edit, index: usize| {
-        Trial::new(other.mistake, Area::Recipe, Change::Edit(edit(index, other.template.into()))).detail(other.detail)
+/// Mistakes in the string to sign and the named pieces that it is made of: first those about one value, then the others.
+pub(super) fn trials(profile: &Profile) -> (Vec<Trial>, Vec<Trial>) {
+    let (mut values, mut rest) = (Vec::new(), Vec::new());
+    let mut add = |template: &[Piece], edit: &dyn Fn(Template) -> Edit| {
+        let trial = |other: Other| Trial::new(other.mistake, Area::Recipe, Change::Edit(edit(other.template.into()))).detail(other.detail);
+        values.extend(others(profile, template).into_iter().map(trial));
+        rest.extend(between(template).into_iter().chain(swapped(profile, template)).map(trial));
     };
     if let Some(message) = profile.rule.messages.first() {
-        all.extend(others(profile, message).into_iter().map(|other| edit(other, |_, template| Edit::Message(template), 0)));
+        add(message, &Edit::Message);
     }
     for (index, template) in profile.lets.iter().enumerate() {
-        all.extend(others(profile, template).into_iter().map(|other| edit(other, Edit::Let, index)));
+        add(template, &|template| Edit::Let(index, template));
     }
     for (index, collection) in profile.collections.iter().enumerate() {
-        collections(index, collection, &mut all);
+        for (place, (_, template)) in collection.pseudo.iter().enumerate() {
+            add(template, &|template| {
+                let mut other = collection.clone();
+                if let Some((_, pseudo)) = other.pseudo.get_mut(place) {
+                    *pseudo = template;
+                }
+                Edit::Collection(index, Box::new(other))
+            });
+        }
+    }
+    for (index, collection) in profile.collections.iter().enumerate() {
+        collections(index, collection, &mut values);
+    }
+    (values, rest)
+}
+
+/// Every other way to make the values of a template.
+fn others(profile: &Profile, template: &[Piece]) -> Vec<Other> {
+    let mut all = Vec::new();
+    for (index, piece) in template.iter().enumerate() {
+        match piece {
+            Piece::Value(expr) => {
+                let mistake = left_out(profile, expr);
+                let detail = if mistake == Mistake::PartLeftOut { profile.parts_words(profile.direct(&expr.source)) } else { String::new() };
+                for template in without(template, index) {
+                    all.push(Other { mistake, template, detail: detail.clone() });
+                }
+                for (mistake, expr, detail) in expressions(expr) {
+                    all.push(Other { mistake, template: with(template, index, Piece::Value(expr)), detail });
+                }
+            }
+            Piece::Text(_) => {}
+            Piece::When { condition, holds, then } => {
+                for other in others(profile, then) {
+                    let piece = Piece::When { condition: condition.clone(), holds: *holds, then: other.template.into() };
+                    all.push(Other { mistake: other.mistake, template: with(template, index, piece), detail: other.detail });
+                }
+                let mut shorter = template.to_vec();
+                shorter.remove(index);
+                let mistake = only_value(then).map_or(Mistake::PartLeftOut, |expr| left_out(profile, expr));
+                all.push(Other { mistake, template: shorter, detail: String::new() });
+                let mut always = template.to_vec();
+                always.splice(index..=index, then.iter().cloned());
+                let detail = "a part that depends on a condition is always there".to_owned();
+                all.push(Other { mistake: Mistake::StepLeftOut, template: always, detail });
+            }
+        }
     }
     all
 }
 
-/// Every other way to make a template. The common mistakes come first.
-fn others(profile: &Profile, template: &[Piece]) -> Vec<Other> {
+/// Other texts between the values, and before them.
+fn between(template: &[Piece]) -> Vec<Other> {
     let mut all = Vec::new();
-    let with = |index: usize, piece: Piece| {
-        let mut template = template.to_vec();
-        if let Some(place) = template.get_mut(index) {
-            *place = piece;
-        }
-        template
-    };
     for (index, piece) in template.iter().enumerate() {
-        match piece {
-            Piece::Value(expr) => {
-                let words = profile.parts_words(profile.direct(&expr.source));
-                let mistake = left_out(profile, expr);
-                for template in without(template, index) {
-                    all.push(Other { mistake, template, detail: words.clone() });
-                }
-                for (mistake, expr, detail) in expressions(expr) {
-                    all.push(Other { mistake, template: with(index, Piece::Value(expr)), detail });
-                }
-            }
-            Piece::Text(text) => {
-                // A text at the beginning names the scheme; one in between keeps parts apart.
-                let shown = super::visible::quoted(text, 0);
-                let mut shorter = template.to_vec();
-                shorter.remove(index);
-                let mistake = if index == 0 { Mistake::PartLeftOut } else { Mistake::LinesJoined };
-                all.push(Other { mistake, template: shorter, detail: format!("without {shown}") });
-                for other in [b"\n".as_slice(), b" ", b"", b":", b"|", b","] {
-                    if index > 0 && text.len() == 1 && **text != *other {
-                        let detail = format!("with {} for {shown}", super::visible::quoted(other, 0));
-                        all.push(Other { mistake: Mistake::LinesJoined, template: with(index, Piece::Text(other.into())), detail });
-                    }
-                }
-            }
-            Piece::When { condition, holds, then } => {
-                for other in others(profile, then) {
-                    let piece = Piece::When { condition: condition.clone(), holds: *holds, then: other.template.into() };
-                    all.push(Other { mistake: other.mistake, template: with(index, piece), detail: other.detail });
-                }
-                let mut shorter = template.to_vec();
-                shorter.remove(index);
-                all.push(Other { mistake: Mistake::PartLeftOut, template: shorter, detail: String::new() });
-                let mut always = template.to_vec();
-                always.splice(index..=index, then.iter().cloned());
-                all.push(Other { mistake: Mistake::StepLeftOut, template: always, detail: "a part that depends on a condition is always there".to_owned() });
+        let Piece::Text(text) = piece else { continue };
+        // A text at the beginning names the scheme; one in between keeps parts apart.
+        let shown = super::visible::quoted(text, 0);
+        let mut shorter = template.to_vec();
+        shorter.remove(index);
+        let mistake = if index == 0 { Mistake::PartLeftOut } else { Mistake::LinesJoined };
+        all.push(Other { mistake, template: shorter, detail: format!("without {shown}") });
+        for other in [b"\n".as_slice(), b" ", b":", b"|", b","] {
+            if index > 0 && text.len() == 1 && **text != *other {
+                let detail = format!("with {} for {shown}", super::visible::quoted(other, 0));
+                all.push(Other { mistake: Mistake::LinesJoined, template: with(template, index, Piece::Text(other.into())), detail });
             }
         }
     }
-    all.extend(swapped(profile, template));
     all
+}
+
+fn with(template: &[Piece], index: usize, piece: Piece) -> Vec<Piece> {
+    let mut template = template.to_vec();
+    if let Some(place) = template.get_mut(index) {
+        *place = piece;
+    }
+    template
+}
+
+/// The value of a template that has one.
+fn only_value(template: &[Piece]) -> Option<&Expr> {
+    let mut values = template.iter().filter_map(|piece| match piece {
+        Piece::Value(expr) => Some(expr),
+        _ => None,
+    });
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Without one value: with an empty place for it, and with the text that keeps it apart from its neighbours taken away.
@@ -182,6 +214,12 @@ pub(super) fn expressions(expr: &Expr) -> Vec<(Mistake, Expr, String)> {
         for (mistake, steps, detail) in other_steps(step) {
             let mut changed = expr.steps.to_vec();
             changed.splice(index..=index, steps);
+            let mistake = match (&expr.source, mistake) {
+                (Source::Method, Mistake::LetterCase) => Mistake::MethodCase,
+                (Source::Path | Source::Target, Mistake::LetterCase) => Mistake::PathCase,
+                (Source::Host | Source::HostName | Source::HostHeader, Mistake::LetterCase) => Mistake::HostCase,
+                _ => mistake,
+            };
             all.push((mistake, Expr { steps: changed.into(), ..expr.clone() }, detail.to_owned()));
         }
     }
@@ -279,7 +317,9 @@ fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
     let mut add = |mistake, detail: &str, change: &dyn Fn(&mut Collection)| {
         let mut other = collection.clone();
         change(&mut other);
-        all.push(Trial::new(mistake, Area::Recipe, Change::Edit(Edit::Collection(index, Box::new(other)))).detail(detail));
+        let trial = Trial::new(mistake, Area::Recipe, Change::Edit(Edit::Collection(index, Box::new(other)))).detail(detail);
+        // Half of what OAuth signs is easily forgotten.
+        all.push(if mistake == Mistake::ParameterLeftOut { trial.common() } else { trial });
     };
     if is_headers {
         add(Mistake::HeaderOrder, "sorted by name", &|other| other.sort = Some(Sort::Name));
@@ -317,9 +357,8 @@ fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
         add(Mistake::StepLeftOut, "what the scheme leaves out is signed", &|other| other.exclude = Vec::new());
         for from in [From::Form, From::Query] {
             if collection.from.len() > 1 && collection.from.contains(&from) {
-                add(Mistake::ParameterLeftOut, if from == From::Form { "those of the body" } else { "those of the query" }, &|other| {
-                    other.from.retain(|one| *one != from);
-                });
+                let detail = if from == From::Form { "all of the body" } else { "all of the query" };
+                add(Mistake::ParameterLeftOut, detail, &|other| other.from.retain(|one| *one != from));
             }
         }
     }

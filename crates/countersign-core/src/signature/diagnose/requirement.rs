@@ -63,7 +63,12 @@ fn cause<'v>(bench: &mut Bench<'v>, check: &Check, trials: &[Trial]) -> Option<(
         return None;
     }
     let tries = MOST_TRIES.min(MOST_BYTES / bench.request.bytes().len().max(1));
-    let fitting = trials.iter().filter(|trial| matches!(trial.area, Area::Body | Area::Header | Area::Recipe));
+    // A requirement holds, too, when what it is about is not there: that is no explanation.
+    let fitting = trials.iter().filter(|trial| match trial.area {
+        Area::Body | Area::Recipe => true,
+        Area::Header => matches!(trial.mistake, Mistake::ContentTypeLeftOut | Mistake::ContentTypeParameters | Mistake::OtherContentType),
+        _ => false,
+    });
     for trial in fitting.take(tries) {
         let mut attempt = bench.as_sent();
         if bench.change(&mut attempt, &trial.change) && holds(bench, &mut attempt, check) {
