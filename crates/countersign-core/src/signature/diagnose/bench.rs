@@ -1,13 +1,17 @@
 //! Where a request is signed as a client may have signed it: the interpreter that verifies, over a changed request and a
 //! changed copy of the profile.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::hmac;
 
 use super::super::bytes::Bytes;
 use super::super::collect::Collection;
 use super::super::coverage::Provenance;
 use super::super::evaluate::{Context, Credential, Data, Value};
-use super::super::expression::{Piece, Template};
+use super::super::expression::{Piece, Source, Step, Template};
+use super::super::filter::Filter;
+use super::super::hash::Hash;
 use super::super::profile::{KeyRule, MacAlgorithm, Profile};
 use super::super::rfc9421::{self, Found};
 use super::super::secret::LiveSecret;
@@ -98,11 +102,6 @@ impl<'v> Bench<'v> {
             Change::Field(index, value) => attempt.fields.push((*index, value.clone())),
             Change::Edit(edit) => attempt.edits.push(edit.clone()),
             Change::Text(text) => attempt.texts.push(*text),
-            Change::Let(index, text) => {
-                let before = self.with(attempt, |bench, attempt| bench.one_let(*index, attempt));
-                let Some(after) = before.and_then(|before| text.apply(&before)) else { return false };
-                attempt.edits.push(Edit::Let(*index, [Piece::Text(after.into())].into()));
-            }
             Change::Many(changes) => return changes.iter().fold(false, |any, change| any | self.change(attempt, change)),
         }
         true
@@ -143,14 +142,17 @@ impl<'v> Bench<'v> {
         done
     }
 
-    pub(super) fn fields_of(&self, attempt: &Attempt<'v>) -> Vec<Option<Value<'v>>> {
+    pub(super) fn fields_of(&self, attempt: &Attempt<'v>) -> Cow<'_, [Option<Value<'v>>]> {
+        if attempt.fields.is_empty() {
+            return Cow::Borrowed(&self.fields);
+        }
         let mut fields = self.fields.clone();
         for (index, text) in &attempt.fields {
             if let Some(Some(value)) = fields.get_mut(*index) {
                 value.data = Data::One(Bytes::Long(text.clone()));
             }
         }
-        fields
+        Cow::Owned(fields)
     }
 
     pub(super) fn context<'c>(
@@ -195,6 +197,54 @@ impl<'v> Bench<'v> {
         // What may be signed instead is tried as it is.
         let count = if attempt.edits.is_empty() { self.profile.rule.messages.len() } else { 1 };
         self.profile.rule.messages.iter().take(count).filter_map(write).collect()
+    }
+}
+
+/// What hashing a byte costs, in bytes of SHA-256.
+pub(super) const fn weight(hash: Hash) -> u64 {
+    match hash {
+        Hash::Sha256 => 1,
+        Hash::Md5 | Hash::Sha1 => 2,
+        Hash::Sha384 | Hash::Sha512 => 4,
+    }
+}
+
+/// What one string to sign costs for each byte of the target and of the body, by the steps that its values go through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Costs {
+    pub(super) target: u64,
+    pub(super) body: u64,
+}
+
+/// The costs of a profile's string to sign.
+pub(super) fn costs(profile: &Profile, algorithm: MacAlgorithm) -> Costs {
+    let mut costs = Costs::default();
+    for template in profile.rule.messages.iter().take(1).chain(&profile.lets) {
+        add_costs(template, algorithm, &mut costs);
+    }
+    costs
+}
+
+fn add_costs(template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs) {
+    for piece in template {
+        match piece {
+            Piece::Text(_) => {}
+            Piece::When { then, .. } => add_costs(then, algorithm, costs),
+            Piece::Value(expr) => {
+                let steps = expr.steps.iter().map(|step| match step {
+                    Step::Filter(Filter::Digest(hash)) => weight(*hash),
+                    Step::Digest => weight(algorithm.hash()),
+                    _ => 2,
+                });
+                let steps = 1 + steps.sum::<u64>();
+                match &expr.source {
+                    // Its SHA-256 is known.
+                    Source::Body => costs.body += steps,
+                    Source::Target | Source::Path | Source::Query | Source::Url => costs.target += steps,
+                    _ => {}
+                }
+            }
+        }
     }
 }
 

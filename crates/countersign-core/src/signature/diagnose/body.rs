@@ -52,7 +52,18 @@ pub(super) fn trials(request: &Sent<'_>) -> Vec<Trial> {
     };
     add(Mistake::BodyNewline, newline, "", true);
     if let Some(json) = json::read(sent) {
+        let has = |mark: &[u8]| sent.windows(mark.len()).any(|window| window == mark);
+        let (has_slash, has_escape) = (sent.contains(&b'/'), has(b"\\u") || has(b"\\/"));
         for (index, (style, name)) in STYLES.iter().enumerate() {
+            let differs = match style.text {
+                TextStyle::AsSent => true,
+                TextStyle::Ascii => !sent.is_ascii(),
+                TextStyle::Plain => has_escape,
+                TextStyle::EscapedSlash => has_slash,
+            };
+            if !differs {
+                continue;
+            }
             add(Mistake::JsonRewritten, json.write(*style), name, index < 2);
         }
         add(Mistake::JsonRewritten, [json.write(COMPACT), b"\n".to_vec()].concat(), "without spaces, with a line feed at its end", false);

@@ -22,8 +22,6 @@ pub(super) enum Change {
     Edit(Edit),
     /// The string to sign.
     Text(TextChange),
-    /// A named piece of it.
-    Let(usize, TextChange),
     Many(Vec<Self>),
 }
 

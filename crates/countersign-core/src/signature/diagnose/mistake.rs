@@ -295,22 +295,6 @@ mistakes! {
     Expired Read "expired" "The signature has ended" "Sign again.";
 }
 
-impl Mistake {
-    /// Whether it says more than that some part or step is another one.
-    pub(super) const fn is_particular(self) -> bool {
-        !matches!(
-            self,
-            Self::PartLeftOut
-                | Self::StepLeftOut
-                | Self::PartsSwapped
-                | Self::LinesJoined
-                | Self::LetterCase
-                | Self::OtherField
-                | Self::OtherHeaderValue
-        )
-    }
-}
-
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

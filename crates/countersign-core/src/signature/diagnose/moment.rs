@@ -142,7 +142,7 @@ fn times(moment: &Moment, request: &Sent<'_>, all: &mut Vec<Trial>) {
         // A time that is read from one header may be signed with others.
         let same = request.headers.iter().filter(|(_, value)| value.as_bytes() == moment.text);
         let mut changes: Vec<Change> = same.map(|(name, _)| Change::Header(name.clone(), Some(text.clone().into_bytes()))).collect();
-        let alone = field.clone().filter(|_| !changes.is_empty());
+        let alone = field.clone().filter(|_| !changes.is_empty() && common);
         changes.extend(field);
         for change in [Some(Change::Many(changes)), alone].into_iter().flatten() {
             let trial = Trial::new(mistake, Area::Time, change).detail(detail.clone());
@@ -171,7 +171,7 @@ fn times(moment: &Moment, request: &Sent<'_>, all: &mut Vec<Trial>) {
         add(Mistake::TimestampTakenTwice, format.write(at.plus(span)), format!("{step} {unit} later"), step == 1);
     }
     if !is_number(format) {
-        for hours in 1..=14 {
+        for hours in 1..=12 {
             let span = Duration::from_secs(hours * 3600);
             add(Mistake::TimestampForm, format.write(at.minus(span)), format!("local time, {hours} h behind UTC"), false);
             add(Mistake::TimestampForm, format.write(at.plus(span)), format!("local time, {hours} h ahead of UTC"), false);

@@ -317,9 +317,10 @@ fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
     let mut add = |mistake, detail: &str, change: &dyn Fn(&mut Collection)| {
         let mut other = collection.clone();
         change(&mut other);
+        // A whole source is more easily forgotten than a rule.
+        let common = other.from.len() < collection.from.len();
         let trial = Trial::new(mistake, Area::Recipe, Change::Edit(Edit::Collection(index, Box::new(other)))).detail(detail);
-        // Half of what OAuth signs is easily forgotten.
-        all.push(if mistake == Mistake::ParameterLeftOut { trial.common() } else { trial });
+        all.push(if common { trial.common() } else { trial });
     };
     if is_headers {
         add(Mistake::HeaderOrder, "sorted by name", &|other| other.sort = Some(Sort::Name));
@@ -357,8 +358,9 @@ fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
         add(Mistake::StepLeftOut, "what the scheme leaves out is signed", &|other| other.exclude = Vec::new());
         for from in [From::Form, From::Query] {
             if collection.from.len() > 1 && collection.from.contains(&from) {
-                let detail = if from == From::Form { "all of the body" } else { "all of the query" };
-                add(Mistake::ParameterLeftOut, detail, &|other| other.from.retain(|one| *one != from));
+                let (mistake, detail) =
+                    if from == From::Form { (Mistake::ParameterLeftOut, "all of the body") } else { (Mistake::QueryLeftOut, "") };
+                add(mistake, detail, &|other| other.from.retain(|one| *one != from));
             }
         }
     }

@@ -2,13 +2,15 @@
 //! common ones two at a time, until the budget is spent.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 
+use super::super::collect::{Collection, From, Repeated};
 use super::super::profile::MacAlgorithm;
 use super::super::secret::LiveSecret;
-use super::bench::{Attempt, Bench, Edit};
+use super::bench::{Attempt, Bench, Edit, costs, weight};
 use super::change::{Change, Trial};
 use super::keys::{self, KeyTrial};
 use super::mistake::Mistake;
@@ -20,8 +22,13 @@ use crate::secret::same_bytes;
 /// How many explanations of one MAC are kept.
 const MOST_HITS: usize = 3;
 
-/// What making a text or a MAC costs beside its length, in bytes that could be hashed meanwhile.
-const EACH: u64 = 1024;
+/// What making a text costs beside its length, each of its collections, and a MAC, in bytes that could be hashed meanwhile.
+const EACH_TEXT: u64 = 4096;
+const EACH_COLLECTION: u64 = 3072;
+const EACH_MAC: u64 = 1024;
+/// What each byte costs that is split, decoded, encoded and sorted in a collection. Of headers only a few are taken.
+const EACH_PARAMETER: u64 = 64;
+const EACH_HEADER: u64 = 1;
 
 /// What verifies: every mistake that has to be made for it, with its detail.
 pub(super) struct Hit<'v> {
@@ -59,11 +66,24 @@ pub(super) struct Search<'s, 'b, 'v> {
     exhausted: bool,
     /// The strings that were tried with the keys of the request.
     seen: HashSet<[u8; 16]>,
+    /// The right strings to sign.
+    plain: Vec<Vec<u8>>,
     /// The keys of the request, by secret.
-    keys: Vec<hmac::Key>,
+    keys: Rc<[hmac::Key]>,
+    weights: Weights,
     hits: Vec<Hit<'v>>,
     /// The string that verifies.
     won: Option<[u8; 16]>,
+}
+
+/// What things cost, in bytes of SHA-256.
+struct Weights {
+    /// A string to sign, whatever its length.
+    each: u64,
+    /// The same, for each byte of the body.
+    body: u64,
+    /// A MAC, for each byte of its text.
+    mac: u64,
 }
 
 /// Which MAC and which secret belong together.
@@ -75,26 +95,43 @@ struct Match {
 
 impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     pub(super) fn new(bench: &'b mut Bench<'v>, ground: Ground<'s>, limits: Limits) -> Self {
-        Self { bench, ground, left: limits, exhausted: false, seen: HashSet::new(), keys: Vec::new(), hits: Vec::new(), won: None }
+        let costs = costs(&bench.profile, bench.algorithm);
+        let target = length(bench.request.target.as_bytes()).saturating_mul(costs.target);
+        let weights = Weights {
+            each: EACH_TEXT.saturating_add(collections_cost(bench)).saturating_add(target),
+            body: costs.body,
+            mac: weight(bench.algorithm.hash()),
+        };
+        let (seen, plain, keys) = (HashSet::new(), Vec::new(), Rc::default());
+        Self { bench, ground, left: limits, exhausted: false, seen, plain, keys, weights, hits: Vec::new(), won: None }
     }
 
-    /// Searches. `trials` are all single mistakes, the likely ones first.
+    /// Searches. `trials` are all single mistakes, the common ones first.
     pub(super) fn run(mut self, trials: &[Trial]) -> Outcome<'v> {
         let mut plain = self.bench.as_sent();
+        self.plain = self.bench.texts(&mut plain, self.ground.secrets.first());
         self.keys = self.ground.secrets.iter().filter_map(|secret| self.bench.key(&mut plain, secret)).collect();
         let as_sent = self.as_sent(&mut plain);
+        let likely = trials.partition_point(|trial| trial.common);
+        let (likely, rest) = trials.split_at_checked(likely).unwrap_or_default();
         if !as_sent && self.hits.is_empty() {
-            self.singles(trials);
+            self.singles(likely);
         }
         let mut key_trials = Vec::new();
         if !as_sent && self.hits.is_empty() {
             for secret in self.ground.secrets {
                 key_trials.extend(keys::trials(&self.bench.profile, secret, self.ground.key_id.as_deref(), self.ground.now));
             }
-            self.other_keys(&mut plain, &mut key_trials);
+            self.other_keys(&mut plain, &key_trials);
         }
         if !as_sent && self.hits.is_empty() {
-            self.pairs(trials, &mut key_trials);
+            self.singles(rest);
+        }
+        if !as_sent && self.hits.is_empty() {
+            self.own_string();
+        }
+        if !as_sent && self.hits.is_empty() {
+            self.pairs(likely, &key_trials);
         }
         Outcome { hits: self.hits, as_sent, exhausted: self.exhausted }
     }
@@ -129,21 +166,39 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     }
 
     fn singles(&mut self, trials: &[Trial]) {
+        // Headers that change nothing when they are not there.
+        let mut unsigned = Vec::new();
         for trial in trials {
             if self.exhausted || self.hits.len() >= MOST_HITS {
                 return;
+            }
+            // Of further names for what verifies already, only common ones are worth saying.
+            if self.won.is_some() && !trial.common {
+                return;
+            }
+            let header = match &trial.change {
+                Change::Header(name, _) => Some(name),
+                _ => None,
+            };
+            if header.is_some_and(|name| unsigned.contains(&name)) {
+                continue;
             }
             let mut attempt = self.bench.as_sent();
             if !self.bench.change(&mut attempt, &trial.change) {
                 continue;
             }
+            if let (Change::Header(name, None), false) = (&trial.change, self.bench.profile.rule.reads_secret)
+                && self.bench.texts(&mut attempt, None) == self.plain
+            {
+                unsigned.push(name);
+                continue;
+            }
             if let Some(won) = self.won {
-                // Another name for what verifies already.
                 let texts = self.bench.texts(&mut attempt, self.ground.secrets.first());
-                self.spend(&texts, 0);
+                self.made(&texts);
                 let same = texts.iter().any(|text| hash(text) == won);
                 let known = self.hits.iter().flat_map(|hit| &hit.mistakes).any(|(mistake, _)| *mistake == trial.mistake);
-                if same && !known && trial.mistake.is_particular() {
+                if same && !known {
                     self.hits.push(Hit { mistakes: vec![(trial.mistake, trial.detail.clone())], attempt });
                 }
                 continue;
@@ -153,26 +208,26 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
                 self.hit(mistakes, attempt);
             }
         }
-        if self.hits.is_empty()
-            && let Some(own) = self.ground.own_string
-        {
-            for secret in 0..self.keys.len() {
-                let offered = self.keys.get(secret).cloned().and_then(|key| self.verifies(&key, own));
-                if let Some(offered) = offered {
-                    let plain = self.bench.as_sent();
-                    let mistakes = self.mistakes(Match { offered, secret }, vec![(Mistake::OwnString, String::new())]);
-                    self.hit(mistakes, plain);
-                    return;
-                }
+    }
+
+    /// The client's own string, when no mistake was found that leads to it.
+    fn own_string(&mut self) {
+        let Some(own) = self.ground.own_string else { return };
+        let keys = Rc::clone(&self.keys);
+        for (secret, key) in keys.iter().enumerate() {
+            if let Some(offered) = self.verifies(key, own) {
+                let plain = self.bench.as_sent();
+                let mistakes = self.mistakes(Match { offered, secret }, vec![(Mistake::OwnString, String::new())]);
+                return self.hit(mistakes, plain);
             }
         }
     }
 
     /// Other keys over the right string, and over the client's own.
-    fn other_keys(&mut self, plain: &mut Attempt<'v>, trials: &mut [KeyTrial]) {
+    fn other_keys(&mut self, plain: &mut Attempt<'v>, trials: &[KeyTrial]) {
+        let texts = self.plain.clone();
         for trial in trials {
-            let mut attempt = plain.clone();
-            self.try_key(&mut attempt, trial, &[]);
+            self.try_key(plain, &texts, trial, &[]);
             if !self.hits.is_empty() || self.exhausted {
                 return;
             }
@@ -190,14 +245,19 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     }
 
     /// Two mistakes at once.
-    fn pairs(&mut self, trials: &[Trial], key_trials: &mut [KeyTrial]) {
-        let common: Vec<&Trial> = trials.iter().filter(|trial| trial.common).collect();
-        for (index, first) in common.iter().enumerate() {
+    fn pairs(&mut self, trials: &[Trial], key_trials: &[KeyTrial]) {
+        for (index, first) in trials.iter().enumerate() {
             let mut base = self.bench.as_sent();
-            if !self.bench.change(&mut base, &first.change) || !self.changes(&mut base) {
+            if !self.bench.change(&mut base, &first.change) {
                 continue;
             }
-            for second in common.iter().skip(index + 1).filter(|second| second.area != first.area) {
+            let texts = self.bench.texts(&mut base, self.ground.secrets.first());
+            self.made(&texts);
+            // What changes nothing by itself changes nothing together with others.
+            if texts.is_empty() || texts == self.plain {
+                continue;
+            }
+            for second in trials.iter().skip(index + 1).filter(|second| second.area != first.area) {
                 if self.exhausted {
                     return;
                 }
@@ -210,9 +270,8 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
                     return self.hit(mistakes, attempt);
                 }
             }
-            for key_trial in key_trials.iter_mut().filter(|trial| trial.common) {
-                let mut attempt = base.clone();
-                self.try_key(&mut attempt, key_trial, &[(first.mistake, first.detail.clone())]);
+            for key_trial in key_trials.iter().filter(|trial| trial.common) {
+                self.try_key(&mut base, &texts, key_trial, &[(first.mistake, first.detail.clone())]);
                 if !self.hits.is_empty() || self.exhausted {
                     return;
                 }
@@ -220,26 +279,17 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
         }
     }
 
-    /// Whether an attempt signs another text than the request as it was sent.
-    fn changes(&mut self, attempt: &mut Attempt<'v>) -> bool {
-        let mut plain = self.bench.as_sent();
-        let secret = self.ground.secrets.first();
-        let before = self.bench.texts(&mut plain, secret);
-        let after = self.bench.texts(attempt, secret);
-        self.spend(&after, 0);
-        !after.is_empty() && before != after
-    }
-
-    fn try_key(&mut self, attempt: &mut Attempt<'v>, trial: &mut KeyTrial, before: &[(Mistake, String)]) {
+    /// Another key over the strings of an attempt, and over the client's own.
+    fn try_key(&mut self, attempt: &mut Attempt<'v>, texts: &[Vec<u8>], trial: &KeyTrial, before: &[(Mistake, String)]) {
         let mut keyed = attempt.clone();
         if let Some(rule) = &trial.rule {
             self.bench.change(&mut keyed, &Change::Edit(Edit::Key(rule.clone())));
         }
         let Some(key) = self.bench.key(&mut keyed, &trial.secret) else { return };
-        let mut texts = self.bench.texts(attempt, Some(&trial.secret));
-        texts.extend(self.ground.own_string.map(<[u8]>::to_vec));
-        for text in texts {
-            if let Some(offered) = self.verifies(&key, &text) {
+        let other = if self.bench.profile.rule.reads_secret { self.bench.texts(attempt, Some(&trial.secret)) } else { Vec::new() };
+        let texts = if other.is_empty() { texts } else { &other };
+        for text in texts.iter().map(Vec::as_slice).chain(self.ground.own_string) {
+            if let Some(offered) = self.verifies(&key, text) {
                 let own = (trial.mistake, trial.detail.clone());
                 let mistakes = self.mistakes(Match { offered, secret: 0 }, before.iter().cloned().chain([own]).collect());
                 return self.hit(mistakes, attempt.clone());
@@ -251,14 +301,15 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     fn try_attempt(&mut self, attempt: &mut Attempt<'v>) -> Option<Match> {
         let per_secret = self.bench.profile.rule.reads_secret;
         let other_key = attempt.may_change_key() && !self.bench.profile.key.derive.is_empty();
+        let keys = Rc::clone(&self.keys);
         let mut texts = Vec::new();
         for (index, secret) in self.ground.secrets.iter().enumerate() {
             if index == 0 || per_secret {
                 texts = self.bench.texts(attempt, Some(secret));
-                self.spend(&texts, self.bench.request.bytes().len());
+                self.made(&texts);
             }
-            let key = if other_key { self.bench.key(attempt, secret) } else { self.keys.get(index).cloned() };
-            let Some(key) = key else { continue };
+            let own = if other_key { self.bench.key(attempt, secret) } else { None };
+            let Some(key) = own.as_ref().or(keys.get(index)) else { continue };
             for text in &texts {
                 let hash = hash(text);
                 // With one text for all secrets, the last of them closes it.
@@ -266,7 +317,7 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
                 if !other_key && (self.seen.contains(&hash) || (last && !self.seen.insert(hash))) {
                     continue;
                 }
-                if let Some(offered) = self.verifies(&key, text) {
+                if let Some(offered) = self.verifies(key, text) {
                     self.won = Some(hash);
                     return Some(Match { offered, secret: index });
                 }
@@ -281,7 +332,7 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
             return None;
         }
         self.left.macs = self.left.macs.saturating_sub(1);
-        self.spend(std::slice::from_ref(&text), 0);
+        self.spend(length(text).saturating_mul(self.weights.mac).saturating_add(EACH_MAC));
         let tag = hmac::sign(key, text);
         let mut found = None;
         for (index, offered) in self.ground.offered.iter().enumerate() {
@@ -292,11 +343,15 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
         found
     }
 
-    /// Counts what was made and hashed.
-    fn spend(&mut self, texts: &[impl AsRef<[u8]>], more: usize) {
-        let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
-        let bytes = u64::try_from(bytes.saturating_add(more)).unwrap_or(u64::MAX);
-        self.left.bytes = self.left.bytes.saturating_sub(bytes.saturating_add(EACH));
+    /// Counts the making of texts: they are copied, and hashed to be told apart.
+    fn made(&mut self, texts: &[Vec<u8>]) {
+        let texts: u64 = texts.iter().map(|text| length(text)).sum();
+        let body = length(self.bench.request.bytes()).saturating_mul(self.weights.body);
+        self.spend(body.saturating_add(texts).saturating_add(self.weights.each));
+    }
+
+    fn spend(&mut self, bytes: u64) {
+        self.left.bytes = self.left.bytes.saturating_sub(bytes);
         self.exhausted |= self.left.macs == 0 || self.left.bytes == 0;
     }
 
@@ -315,6 +370,27 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     fn hit(&mut self, mistakes: Vec<(Mistake, String)>, attempt: Attempt<'v>) {
         self.hits.push(Hit { mistakes, attempt });
     }
+}
+
+/// What the collections of a string to sign cost.
+fn collections_cost(bench: &Bench<'_>) -> u64 {
+    let request = &bench.request;
+    let headers: u64 = request.headers.iter().map(|(name, value)| length(name.as_str().as_bytes()).saturating_add(length(value.as_bytes()))).sum();
+    let of_collection = |collection: &Collection| {
+        // Where values of one name are put together, every name is compared with every other.
+        let each = if collection.repeated == Repeated::Each { EACH_PARAMETER } else { 3 * EACH_PARAMETER };
+        let sources = collection.from.iter().map(|from| match from {
+            From::Query | From::RawQuery => length(request.query().unwrap_or_default().as_bytes()).saturating_mul(each),
+            From::Form => length(request.bytes()).saturating_mul(each),
+            From::Headers | From::Map(_) => headers.saturating_mul(EACH_HEADER),
+        });
+        EACH_COLLECTION.saturating_add(sources.sum())
+    };
+    bench.profile.collections.iter().map(of_collection).sum()
+}
+
+fn length(text: &[u8]) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 fn hash(text: &[u8]) -> [u8; 16] {

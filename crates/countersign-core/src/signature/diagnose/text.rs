@@ -3,6 +3,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::super::encoding::{BASE64, base64, hex};
+use super::super::expression::Piece;
+use super::bench::Edit;
 use super::change::{Area, Change, Trial};
 use super::mistake::Mistake;
 
@@ -91,11 +93,20 @@ fn lines(text: &[u8]) -> Vec<&[u8]> {
 
 fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
+    let Some(first) = from.first() else { return text.to_vec() };
     let mut rest = text;
-    while let Some(at) = rest.windows(from.len().max(1)).position(|window| window == from) {
-        out.extend_from_slice(rest.get(..at).unwrap_or_default());
-        out.extend_from_slice(to);
-        rest = rest.get(at + from.len()..).unwrap_or_default();
+    while let Some((before, after)) = rest.iter().position(|byte| byte == first).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(before);
+        rest = match after.strip_prefix(from) {
+            Some(after) => {
+                out.extend_from_slice(to);
+                after
+            }
+            None => {
+                out.push(*first);
+                after.get(1..).unwrap_or_default()
+            }
+        };
     }
     out.extend_from_slice(rest);
     out
@@ -185,21 +196,21 @@ pub(super) fn of_message(text: &[u8], is_builtin: bool) -> Vec<Trial> {
 
 /// Mistakes of a named piece of it.
 pub(super) fn of_let(index: usize, name: &str, text: &[u8]) -> Vec<Trial> {
-    let trial = |mistake, change| Trial::new(mistake, Area::Text, Change::Let(index, change));
-    let mut all = vec![
-        trial(Mistake::TrailingNewline, TextChange::Append("\n")),
-        trial(Mistake::TrailingNewline, TextChange::NoLastNewline),
-        trial(Mistake::LineEndings, TextChange::Newlines("\r\n")),
-        trial(Mistake::LiteralNewline, TextChange::Newlines("\\n")),
-        trial(Mistake::LetterCase, TextChange::Lower),
-        trial(Mistake::LetterCase, TextChange::Upper),
+    let whole = [
+        (Mistake::TrailingNewline, TextChange::Append("\n")),
+        (Mistake::TrailingNewline, TextChange::NoLastNewline),
+        (Mistake::LineEndings, TextChange::Newlines("\r\n")),
+        (Mistake::LiteralNewline, TextChange::Newlines("\\n")),
+        (Mistake::LetterCase, TextChange::Lower),
+        (Mistake::LetterCase, TextChange::Upper),
     ];
-    for one in &mut all {
-        one.detail = format!("in {name}");
-    }
-    let lines = of_lines(text, false).into_iter();
-    all.extend(lines.map(|(mistake, change, detail)| trial(mistake, change).detail(format!("in {name}, {detail}"))));
-    all
+    let whole = whole.map(|(mistake, change)| (mistake, change, format!("in {name}")));
+    let lines = of_lines(text, false).into_iter().map(|(mistake, change, detail)| (mistake, change, format!("in {name}, {detail}")));
+    let trials = whole.into_iter().chain(lines).filter_map(|(mistake, change, detail)| {
+        let changed = Edit::Let(index, [Piece::Text(change.apply(text)?.into())].into());
+        Some(Trial::new(mistake, Area::Text, Change::Edit(changed)).detail(detail))
+    });
+    trials.collect()
 }
 
 /// Lines that are left out, empty or in another order.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// As much of a text as a sentence repeats, in bytes.
-const MOST_QUOTED: usize = 160;
+const MOST_QUOTED: usize = 100;
 
 /// Bytes with everything visible: `\n`, `\t`, `\x00`, `\u{feff}`. A backslash is `\\`.
 pub fn visible(bytes: &[u8]) -> String {
