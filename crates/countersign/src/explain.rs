@@ -12,6 +12,7 @@ use bytes::Bytes;
 use countersign_core::id::ProfileName;
 use countersign_core::now::UnixMillis;
 use countersign_core::request_view::{RequestView, Scheme};
+use countersign_core::signature::diagnose::{Diagnosis, Finding, Known, Limits as DiagnosisLimits, OtherSecret, Suspect, Whose, diagnose};
 use countersign_core::signature::{Body, Head, LiveKey, Profile, Trace};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
@@ -121,14 +122,53 @@ impl Sample {
                 said.extend(trace_members(&trace, profile));
             }
         }
-        said.insert("hints".into(), self.hints(profile, key, own_string, snapshot));
+        let diagnosis = self.diagnose(profile, key, own_string, snapshot);
+        said.insert("hints".into(), hints(&diagnosis));
+        if let Some(difference) = difference(&diagnosis) {
+            said.insert("difference".into(), difference);
+        }
         Value::Object(said)
     }
 
     /// What the sender did wrong, as far as a known mistake makes the signature verify.
-    pub fn hints(&self, _profile: &Profile, _key: Option<&LiveKey>, _own_string: Option<&[u8]>, _snapshot: &Snapshot) -> Value {
-        json!([])
+    fn diagnose(&self, profile: &Profile, key: Option<&LiveKey>, own_string: Option<&[u8]>, snapshot: &Snapshot) -> Diagnosis {
+        let Some(body) = self.body.as_deref() else { return Diagnosis::default() };
+        // Another key of the same client, taken for this one.
+        let others: Vec<OtherSecret<'_>> = key
+            .iter()
+            .flat_map(|key| snapshot.keys.others_of(key))
+            .flat_map(|other| other.secrets().iter().map(|secret| OtherSecret { whose: Whose::Key(other.id().as_str()), secret }))
+            .collect();
+        let profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
+        let known = Known { secrets: key.map_or(&[], LiveKey::secrets), others: &others, profiles: &profiles, hosts: &[] };
+        let suspect = Suspect { head: self.head(), body, now: self.at, own_string };
+        diagnose(profile, &suspect, &known, DiagnosisLimits::default())
     }
+}
+
+/// The findings of a diagnosis, for programs.
+pub fn hints(diagnosis: &Diagnosis) -> Value {
+    let hint = |finding: &Finding| {
+        json!({
+            "mistakes": finding.mistakes.iter().map(|mistake| mistake.as_str()).collect::<Vec<_>>(),
+            "verifies": finding.verifies,
+            "words": finding.words,
+            "fix": finding.fix,
+        })
+    };
+    diagnosis.findings.iter().map(hint).collect()
+}
+
+/// Where the caller's own string to sign first differs from ours, for programs.
+fn difference(diagnosis: &Diagnosis) -> Option<Value> {
+    let difference = diagnosis.difference.as_ref()?;
+    Some(json!({
+        "in": difference.piece,
+        "line": difference.line,
+        "byte": difference.byte,
+        "expected": difference.ours,
+        "given": difference.theirs,
+    }))
 }
 
 /// What a trace says, for programs.

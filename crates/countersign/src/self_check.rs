@@ -79,10 +79,10 @@ pub fn answer(
 pub fn said(explained: Value, is_self_check: bool, is_diagnosed: bool) -> Map<String, Value> {
     let Value::Object(mut explained) = explained else { return Map::new() };
     let mut said = Map::new();
-    if is_diagnosed && let Some(hints) = explained.remove("hints") {
+    let hints = explained.remove("hints");
+    if is_diagnosed && let Some(hints) = hints {
         said.insert("hints".into(), hints);
     }
-    explained.remove("hints");
     if is_self_check {
         // Whether a key exists is for its owner to know.
         explained.remove("key");

@@ -135,6 +135,14 @@ impl LiveKeys {
         self.signing.get(id)
     }
 
+    /// The other signing keys of the same client, in the same scheme.
+    pub fn others_of<'s>(&'s self, key: &'s LiveKey) -> impl Iterator<Item = &'s LiveKey> {
+        let same = move |other: &&LiveKey| {
+            other.id() != key.id() && other.principal().id == key.principal().id && other.profile() == key.profile()
+        };
+        self.signing.values().filter(same)
+    }
+
     /// An API key by the hash of what was shown.
     pub fn find_api_key(&self, hash: &CredentialHash) -> Option<&LiveApiKey> {
         self.api.get(hash)

@@ -185,7 +185,15 @@ impl LiveSecret {
 
     /// The same secret with another text, not made ready: its keys are made anew for each request. Nothing is claimed with it.
     pub(super) fn with_text(&self, text: Zeroizing<Vec<u8>>) -> Self {
-        Self { id: None, text, attributes: self.attributes.clone(), keys: Vec::new(), fingerprint: Fingerprint([0; 16]), ends: self.ends }
+        Self {
+            id: None,
+            text,
+            attributes: self.attributes.clone(),
+            keys: Vec::new(),
+            fingerprint: Fingerprint([0; 16]),
+            ends: self.ends,
+            is_nobodys: false,
+        }
     }
 
     /// The same secret without one attribute, if it has that.

@@ -16,6 +16,9 @@ use clap::{Args, ValueEnum};
 use countersign_core::code::{Code, Refusal};
 use countersign_core::now::UnixMillis;
 use countersign_core::request_view::Scheme;
+use countersign_core::signature::built_in::BUILT_IN;
+use countersign_core::signature::diagnose::{Diagnosis, Known, Limits, Suspect, diagnose};
+use countersign_core::signature::load::Constants;
 use countersign_core::signature::signing::canonical_host;
 use countersign_core::signature::{Body, Head, Profile, Trace};
 use jiff::Timestamp;
@@ -142,6 +145,17 @@ struct Judgement {
     secret: Option<usize>,
     /// How the caller's own string compares, if there is one.
     compared: Option<Compared>,
+    /// What the caller did wrong, where the signature was refused.
+    diagnosis: Diagnosis,
+}
+
+/// The known mistakes, tried.
+fn diagnosed(profile: &Profile, head: Head<'_>, request: &RawRequest, keys: &Keys, at: UnixMillis, key_id: Option<&str>) -> Diagnosis {
+    let secrets = keys.find(profile, key_id).map(|found| found.live).unwrap_or_default();
+    let built_in: Vec<Profile> = BUILT_IN.iter().filter_map(|(_, text)| Profile::load(text, &Constants::new()).ok()).collect();
+    let profiles: Vec<&Profile> = built_in.iter().collect();
+    let known = Known { secrets: &secrets, others: &[], profiles: &profiles, hosts: &[] };
+    diagnose(profile, &Suspect { head, body: &request.body, now: at, own_string: None }, &known, Limits::default())
 }
 
 /// A caller's own string to sign beside ours.
@@ -168,6 +182,7 @@ impl Judgement {
             key_id: None,
             secret: None,
             compared: given.as_ref().map(|_| Compared::Nothing),
+            diagnosis: diagnosed(profile, head, request, keys, at, None),
         };
         let fields = match profile.find_fields(head) {
             Ok(Some(fields)) => fields,
@@ -189,8 +204,12 @@ impl Judgement {
                 _ => Refusal::with(Code::SignatureMismatch, why.clone()),
             });
         }
+        let diagnosis = match trace.judged {
+            Ok(()) => Diagnosis::default(),
+            Err(_) => diagnosed(profile, head, request, keys, at, key_id),
+        };
         let compared = given.map(|given| compare(&trace, &found, given));
-        Ok(Self { trace, key_id: key_id.map(str::to_owned), secret: which.map(|index| index.saturating_add(1)), compared })
+        Ok(Self { diagnosis, trace, key_id: key_id.map(str::to_owned), secret: which.map(|index| index.saturating_add(1)), compared })
     }
 }
 

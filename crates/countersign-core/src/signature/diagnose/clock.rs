@@ -23,8 +23,11 @@ pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, mo
     let wanted = rule.formats.first().or(rule.expires_formats.first());
     let shown = quoted(&moment.text, 0);
     let form = |found: &TimeFormat, name: &str| {
-        let asked = wanted.and_then(|wanted| FORMATS.iter().find(|(known, _)| known == wanted)).map_or("the format of the scheme", |(_, name)| name);
-        let is_number = |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
+        let asked = wanted
+            .and_then(|wanted| FORMATS.iter().find(|(known, _)| known == wanted))
+            .map_or("the format of the scheme", |(_, name)| name);
+        let is_number =
+            |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
         let mistake = if is_number(found) && wanted.is_some_and(is_number) { Mistake::TimestampUnit } else { Mistake::TimestampForm };
         Problem::new(mistake, format!("The timestamp {shown} is in {name}; the scheme asks for {asked}."))
     };
@@ -32,7 +35,10 @@ pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, mo
         Ok(times) => times,
         Err(_) => {
             let Some((_, format, name)) = guess(&moment.text, now) else {
-                return Some(Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} is not a time in the format of the scheme.")));
+                return Some(Problem::new(
+                    Mistake::FieldMalformed,
+                    format!("The timestamp {shown} is not a time in the format of the scheme."),
+                ));
             };
             return Some(form(&format, name));
         }
@@ -63,13 +69,19 @@ pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, mo
     // Its window has not passed, so its own end has.
     let ended = rule.at.is_none() || (off <= rule.past && rule.window.is_none());
     if refusal.code == Code::TimestampTooOld && ended {
-        return Some(Problem::new(Mistake::Expired, format!("The signature said itself until when it is good, and that is {} s ago.", now.since(times.good_until).as_secs_f64())));
+        return Some(Problem::new(
+            Mistake::Expired,
+            format!("The signature said itself until when it is good, and that is {} s ago.", now.since(times.good_until).as_secs_f64()),
+        ));
     }
     let half_hours = (off + SLACK).as_secs() / 1800;
     let rest = off.abs_diff(Duration::from_secs(half_hours * 1800));
     if (1..=28).contains(&half_hours) && rest <= SLACK {
         let (whole, half) = (half_hours / 2, if half_hours % 2 == 1 { ".5" } else { "" });
-        return Some(Problem::new(Mistake::LocalTime, format!("The timestamp is {whole}{half} hours {side} our clock: local time was written as UTC.")));
+        return Some(Problem::new(
+            Mistake::LocalTime,
+            format!("The timestamp is {whole}{half} hours {side} our clock: local time was written as UTC."),
+        ));
     }
     Some(Problem::new(Mistake::ClockOff, format!("The timestamp is {seconds} s {side} our clock.")))
 }

@@ -35,7 +35,14 @@ struct Request {
 
 impl Request {
     fn get(target: &str) -> Self {
-        Self { method: "GET", scheme: Scheme::Https, host: "api.example.com", target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: "GET",
+            scheme: Scheme::Https,
+            host: "api.example.com",
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     fn post(target: &str, content_type: &str, body: &str) -> Self {
@@ -135,7 +142,8 @@ impl Client {
     fn sign(&self, request: &Request, secret: &str, now: UnixMillis) -> Signed {
         let headers = request.header_map();
         let body = Body::of(&request.body);
-        let to_sign = ToSign { method: request.method, scheme: request.scheme, host: request.host, target: &request.target, headers: &headers, body };
+        let to_sign =
+            ToSign { method: request.method, scheme: request.scheme, host: request.host, target: &request.target, headers: &headers, body };
         self.profile
             .sign(self.key_id, &self.credential(secret), &to_sign, now, Fresh::new(*b"0123456789abcdef"))
             .unwrap_or_else(|error| panic!("{}: {error}", self.name))
@@ -205,7 +213,11 @@ impl Client {
     }
 
     fn credential(&self, secret: &str) -> SecretText {
-        SecretText::new(if self.attributes.is_empty() { secret.to_owned() } else { format!("{{\"secret\": \"{secret}\"{}}}", self.attributes) })
+        SecretText::new(if self.attributes.is_empty() {
+            secret.to_owned()
+        } else {
+            format!("{{\"secret\": \"{secret}\"{}}}", self.attributes)
+        })
     }
 
     fn accepts(&self, request: &Request) -> Result<(), String> {

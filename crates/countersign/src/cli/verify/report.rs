@@ -14,7 +14,7 @@ use super::raw_request::RawRequest;
 use super::visible::{self, Difference};
 use super::{Compared, Judgement};
 use crate::cli::show::Style;
-use crate::explain::{seconds, trace_members};
+use crate::explain::{hints, seconds, trace_members};
 
 /// A judgement with what it is about.
 pub struct Report<'r> {
@@ -34,6 +34,7 @@ impl Report<'_> {
     pub fn words(&self, style: Style) -> String {
         let mut page = Page { text: String::new(), style };
         self.decision_words(&mut page);
+        self.diagnosis_words(&mut page);
         self.request_words(&mut page);
         let trace = &self.judgement.trace;
         let fields: Vec<_> = trace.fields.iter().map(|(name, value)| (name.as_str(), visible::line(value))).collect();
@@ -77,6 +78,21 @@ impl Report<'_> {
                 }
                 page.text.push_str(&format!("        {}\n", refusal.code.fix()));
             }
+        }
+    }
+
+    /// What the caller did wrong: the first thing that somebody with a refused signature wants to read.
+    fn diagnosis_words(&self, page: &mut Page) {
+        let findings = &self.judgement.diagnosis.findings;
+        if findings.is_empty() {
+            return;
+        }
+        page.heading("Diagnosis");
+        let Style { good, plain, .. } = page.style;
+        for finding in findings {
+            let words = visible::line(finding.words.as_bytes());
+            page.text.push_str(&if finding.verifies { format!("  {good}{words}{plain}\n") } else { format!("  {words}\n") });
+            page.text.push_str(&format!("    {}\n", visible::line(finding.fix.as_bytes())));
         }
     }
 
@@ -154,7 +170,7 @@ impl Report<'_> {
 
     /// For programs.
     pub fn json(&self) -> Value {
-        let Judgement { trace, key_id, secret, compared } = &self.judgement;
+        let Judgement { trace, key_id, secret, compared, diagnosis } = &self.judgement;
         let refusal = trace.judged.as_ref().err();
         let mut all = Map::new();
         let mut add = |name: &str, value: Value| _ = all.insert(name.into(), value);
@@ -176,8 +192,7 @@ impl Report<'_> {
             Some(Compared::Same) => add("difference", Value::Null),
             Some(Compared::Nothing) | None => {}
         }
-        // Findings of the diagnosis belong here.
-        add("diagnosis", json!([]));
+        add("diagnosis", hints(diagnosis));
         all.extend(trace_members(trace, self.profile));
         Value::Object(all)
     }
