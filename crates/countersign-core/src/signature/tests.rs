@@ -1,5 +1,6 @@
 //! Profiles, whole requests, published values.
 
+mod holes;
 mod language;
 mod native;
 mod profiles;

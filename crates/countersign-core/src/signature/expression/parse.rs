@@ -65,7 +65,7 @@ pub(in super::super) struct Scope<'s> {
 }
 
 const fn info(kind: Kind, alphabet: Alphabet, reads: Parts) -> Info {
-    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None }
+    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false }
 }
 
 const fn fixed(mut info: Info, length: usize) -> Info {
@@ -92,6 +92,7 @@ impl Scope<'_> {
         for segment in filters {
             let step = self.step(segment)?;
             expr.info = after(&step, expr.info).map_err(|message| bad(segment.at.clone(), format!("{}: {message}", segment.name)))?;
+            expr.info.ends_itself = false;
             // The digest of the body can be known without the body.
             if matches!((&expr.source, &step), (Source::Body, Step::Filter(Filter::Digest(Hash::Sha256)))) && steps.is_empty() {
                 expr.source = Source::BodySha256;
@@ -171,7 +172,7 @@ impl Scope<'_> {
             "query" => plain(Source::Query, info(Kind::One, visible, Parts::QUERY)),
             "url" => {
                 let all = Parts::SCHEME.and(Parts::HOST).and(Parts::PATH).and(Parts::QUERY);
-                plain(Source::Url, info(Kind::One, visible, all))
+                plain(Source::Url, begins(info(Kind::One, visible, all), b'h'))
             }
             "body" => {
                 let body = Info { body: BodyUse::Bytes, ..info(Kind::One, Alphabet::ALL, Parts::BODY) };
@@ -205,7 +206,7 @@ impl Scope<'_> {
             let kind = if many { Kind::Many } else { Kind::One };
             let pattern = self.patterns.get(index).and_then(Option::as_ref);
             let alphabet = pattern.map_or(of.alphabet, |pattern| pattern.alphabet(member, of.alphabet));
-            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None };
+            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
         }
         if self.place == Place::Sign

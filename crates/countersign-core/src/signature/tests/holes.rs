@@ -1,0 +1,198 @@
+//! What somebody in the middle could make of a signed request, and what stops it.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::built_in::BUILT_IN;
+use super::super::coverage::Parts;
+use super::super::load::{BadProfile, Constants};
+use super::super::signing::ToSign;
+use super::super::*;
+use super::published::profile;
+use crate::code::{Code, Refusal};
+use crate::fresh::Fresh;
+use crate::now::UnixMillis;
+use crate::request_view::Scheme;
+use crate::secret::SecretText;
+
+const NOW: i64 = 1_700_000_000;
+const HOST: &str = "api.example.com";
+
+/// A request that goes through the gateway.
+#[derive(Clone)]
+struct Request {
+    method: &'static str,
+    target: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn new(method: &'static str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Self {
+        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+        Self { method, target: target.to_owned(), headers: headers.collect(), body: body.as_bytes().to_vec() }
+    }
+
+    fn head(&self) -> Head<'_> {
+        Head { method: self.method, scheme: Scheme::Https, host: HOST, target: &self.target, headers: &self.headers }
+    }
+}
+
+/// A built-in profile with a secret.
+struct Signer {
+    profile: Profile,
+    secret: SecretText,
+    secrets: [LiveSecret; 1],
+}
+
+impl Signer {
+    fn new(name: &str, secret: &str) -> Self {
+        let profile = profile(name, &BTreeMap::new());
+        let secret = SecretText::new(secret.to_owned());
+        let secrets = [LiveSecret::of_any_length(&profile, &secret).unwrap()];
+        Self { profile, secret, secrets }
+    }
+
+    fn plain(name: &str) -> Self {
+        Self::new(name, "000102030405060708090a0b0c0d0e0f")
+    }
+
+    /// The request signed. It is good.
+    fn signed(&self, mut request: Request) -> Request {
+        let body = request.body.clone();
+        let to_sign = ToSign {
+            method: request.method,
+            scheme: Scheme::Https,
+            host: HOST,
+            target: &request.target,
+            headers: &request.headers,
+            body: Body::of(&body),
+        };
+        let now = UnixMillis::from_seconds(NOW);
+        let signed = self.profile.sign("kid1", &self.secret, &to_sign, now, Fresh::new(*b"0123456789abcdef")).unwrap();
+        for (name, value) in &signed.headers {
+            request.headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        request.target = signed.target;
+        self.judge(&request).unwrap();
+        request
+    }
+
+    fn judge(&self, request: &Request) -> Result<(), Refusal> {
+        judge(&self.profile, request, &self.secrets)
+    }
+}
+
+fn judge(profile: &Profile, request: &Request, secrets: &[LiveSecret]) -> Result<(), Refusal> {
+    let fields = profile.find_fields(request.head())?.ok_or(Code::SignatureMalformed)?;
+    fields.trace(Body::of(&request.body), secrets, UnixMillis::from_seconds(NOW)).judged
+}
+
+#[test]
+fn what_can_be_cut_in_two_ways_is_a_named_hole() {
+    let mut wrong = Vec::new();
+    for (name, text) in BUILT_IN {
+        let says = text.lines().any(|line| line == "undelimited = true");
+        let names = text.lines().any(|line| line.starts_with("uncovered") && line.contains("\"boundary\""));
+        if says != names {
+            wrong.push(*name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let text = |uncovered: &str, mac: &str| {
+        format!(
+            r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time"{uncovered}]
+[fields]
+mac = "header:x-mac"
+a = "header:x-a"
+b = "header:x-b"
+[mac]
+algorithm = "hmac-sha256"
+{mac}"#
+        )
+    };
+    let load = |uncovered: &str, mac: &str| Profile::load(&text(uncovered, mac), &Constants::new());
+    let cut = "undelimited = true\nmessage = \"{a}{b}\"\n";
+    assert!(load("", cut).unwrap_err().message.contains("leaves a hole"));
+    assert!(load(", \"boundary\"", cut).unwrap().uncovered().contains(Parts::BOUNDARY));
+    assert!(load(", \"boundary\"", "message = \"{a}.{method}\"\n").unwrap_err().message.contains("without undelimited"));
+}
+
+#[test]
+fn what_is_checked_never_gives_bytes_to_its_neighbour() {
+    let load = |nonce: &str, message: &str| -> Result<Profile, BadProfile> {
+        let text = format!(
+            r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time", "boundary"]
+[fields]
+mac = "header:x-mac"
+nonce = {{ from = "header:x-nonce", match = '{nonce}' }}
+[let]
+inner = "({{nonce}})"
+[mac]
+algorithm = "hmac-sha256"
+undelimited = true
+message = "{message}"
+[replay]
+once = ["nonce"]
+"#
+        );
+        Profile::load(&text, &Constants::new())
+    };
+    let refused = |nonce: &str, message: &str| load(nonce, message).unwrap_err().message.contains("could move");
+    assert!(refused("[0-9]{1,9}", "{path}{nonce}"));
+    assert!(refused("[0-9]{1,9}", "{nonce}{body}"));
+    assert!(refused("[(0-9)]{1,9}", "{path}{inner}{body}"));
+    assert!(load("[0-9]{9}", "{path}{nonce}{body}").is_ok());
+    // Its end shows, or what begins behind it does.
+    assert!(load("[0-9]{1,9};", "{nonce}{query}{body}").is_ok());
+    assert!(load("[0-9]{1,9}", "{nonce}{target}{body}").is_ok());
+    assert!(load("[0-9]{1,9}", "{query}{body}\\n{nonce}").is_ok());
+}
+
+#[test]
+fn a_query_does_not_become_a_body() {
+    let with_passphrase = r#"{"secret": "000102030405060708090a0b0c0d0e0f", "passphrase": "open"}"#;
+    for (name, secret) in [
+        ("okx", with_passphrase),
+        ("coinbase-exchange", with_passphrase),
+        ("bitmex", "000102030405060708090a0b0c0d0e0f"),
+        ("hubspot-v3", "000102030405060708090a0b0c0d0e0f"),
+        ("binance", "000102030405060708090a0b0c0d0e0f"),
+    ] {
+        let signer = Signer::new(name, secret);
+        assert!(signer.profile.uncovered().contains(Parts::BOUNDARY), "{name}");
+        for method in ["GET", "DELETE"] {
+            let signed = signer.signed(Request::new(method, "/orders?amt=10", &[], ""));
+            let mut cut = signed;
+            cut.target = cut.target.replacen("amt=10", "amt=1", 1);
+            cut.body = b"0".to_vec();
+            assert!(signer.judge(&cut).is_err(), "{name} {method}");
+        }
+    }
+    // The body has to be what is refused here: the MAC alone does not tell.
+    let okx = Signer::new("okx", with_passphrase);
+    let mut cut = okx.signed(Request::new("GET", "/orders?amt=10", &[], ""));
+    (cut.target, cut.body) = ("/orders?amt=1".to_owned(), b"0".to_vec());
+    assert!(okx.judge(&cut).unwrap_err().to_string().contains("has no body"));
+}
+
+#[test]
+fn two_paths_with_one_signature_are_refused() {
+    let huawei = Signer::plain("huawei");
+    let signed = huawei.signed(Request::new("GET", "/a/b", &[], ""));
+    for path in ["/a/b/", "/a%2Fb", "/a%2fb"] {
+        let mut other = signed.clone();
+        other.target = path.to_owned();
+        assert!(huawei.judge(&other).unwrap_err().to_string().contains("has the signature of"), "{path}");
+    }
+    huawei.signed(Request::new("GET", "/", &[], ""));
+}
