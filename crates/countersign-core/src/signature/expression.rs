@@ -158,6 +158,8 @@ pub(super) enum Step {
     Sorted,
     First,
     Json(Box<str>),
+    /// The text `present`, when the pointer names any value at all.
+    JsonPresent(Box<str>),
     Without(Box<[Box<str>]>),
     All,
 }
@@ -178,8 +180,15 @@ pub(super) enum Piece {
 
 /// What is known of the text that a template gives.
 pub(super) fn info_of(template: &[Piece]) -> Info {
-    let mut info =
-        Info { kind: Kind::One, alphabet: Alphabet::NONE, length: Some(0), reads: Parts::NONE, body: BodyUse::None, begins: begins_with(template), ends_itself: false };
+    let mut info = Info {
+        kind: Kind::One,
+        alphabet: Alphabet::NONE,
+        length: Some(0),
+        reads: Parts::NONE,
+        body: BodyUse::None,
+        begins: begins_with(template),
+        ends_itself: false,
+    };
     for piece in template {
         match piece {
             Piece::Text(text) => {

@@ -320,10 +320,10 @@ impl Scope<'_> {
             }
             "split" => Ok(Step::Split(separator()?.into())),
             "join" => Ok(Step::Join(one().ok_or_else(|| wants("'x'"))?.into())),
-            "json" => {
+            "json" | "json_present" => {
                 let pointer = text("'/POINTER'")?;
                 json_pointer::check(&pointer).map_err(|message| bad(segment.at.clone(), message))?;
-                Ok(Step::Json(pointer.into()))
+                Ok(if segment.name == "json" { Step::Json(pointer.into()) } else { Step::JsonPresent(pointer.into()) })
             }
             "without" => {
                 let names = segment.arguments.iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase().into()).collect();
@@ -386,7 +386,7 @@ const SOURCES: [&str; 18] = [
     "now",
     "fresh",
 ];
-const FILTERS: [&str; 50] = [
+const FILTERS: [&str; 51] = [
     "lower",
     "upper",
     "trim",
@@ -433,6 +433,7 @@ const FILTERS: [&str; 50] = [
     "sorted",
     "first",
     "json",
+    "json_present",
     "without",
     "uuid",
     "plus",
@@ -489,7 +490,7 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
         }
         Step::Sorted => list(before),
         Step::First => list(Info { kind: Kind::One, ..before }),
-        Step::Json(_) => one(Info { alphabet: Alphabet::ALL, length: None, ..before }),
+        Step::Json(_) | Step::JsonPresent(_) => one(Info { alphabet: Alphabet::ALL, length: None, ..before }),
         Step::Without(_) | Step::All => map(Info { alphabet: Alphabet::ALL, length: None, ..before }),
     }
 }

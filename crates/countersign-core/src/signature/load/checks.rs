@@ -74,7 +74,11 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
                 "name \"boundary\" in uncovered",
             )
         } else {
-            BadProfile::new(at("uncovered"), "boundary is named as uncovered without undelimited = true", "take \"boundary\" out of uncovered")
+            BadProfile::new(
+                at("uncovered"),
+                "boundary is named as uncovered without undelimited = true",
+                "take \"boundary\" out of uncovered",
+            )
         });
     }
     if profile.rule.undelimited {

@@ -17,6 +17,7 @@ use crate::request_view::Scheme;
 use crate::secret::SecretText;
 
 const NOW: i64 = 1_700_000_000;
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const HOST: &str = "api.example.com";
 
 /// A request that goes through the gateway.
@@ -48,7 +49,10 @@ struct Signer {
 
 impl Signer {
     fn new(name: &str, secret: &str) -> Self {
-        let profile = profile(name, &BTreeMap::new());
+        Self::of(profile(name, &BTreeMap::new()), secret)
+    }
+
+    fn of(profile: Profile, secret: &str) -> Self {
         let secret = SecretText::new(secret.to_owned());
         let secrets = [LiveSecret::of_any_length(&profile, &secret).unwrap()];
         Self { profile, secret, secrets }
@@ -195,4 +199,112 @@ fn two_paths_with_one_signature_are_refused() {
         assert!(huawei.judge(&other).unwrap_err().to_string().contains("has the signature of"), "{path}");
     }
     huawei.signed(Request::new("GET", "/", &[], ""));
+}
+
+#[test]
+fn a_parameter_stays_where_it_was_signed() {
+    for name in ["oauth1", "duo-v2"] {
+        let signer = Signer::plain(name);
+        for (method, detail) in [("DELETE", "in the query"), ("GET", "in the query")] {
+            let mut moved = signer.signed(Request::new(method, "/items?id=5", &[FORM], ""));
+            (moved.target, moved.body) = ("/items".to_owned(), b"id=5".to_vec());
+            assert!(signer.judge(&moved).unwrap_err().to_string().contains(detail), "{name} {method}");
+        }
+        let mut moved = signer.signed(Request::new("POST", "/items", &[FORM], "id=5"));
+        moved.target = "/items?id=5".to_owned();
+        moved.body = Vec::new();
+        assert!(signer.judge(&moved).unwrap_err().to_string().contains("in a form"), "{name}");
+    }
+    let oauth = Signer::plain("oauth1");
+    let mut moved = oauth.signed(Request::new("DELETE", "/items?id=5", &[], ""));
+    let written = moved.headers["authorization"].to_str().unwrap().to_owned();
+    moved.target = "/items".to_owned();
+    moved.headers.insert("authorization", format!("{written}, id=\"5\"").parse().unwrap());
+    assert!(oauth.judge(&moved).unwrap_err().to_string().contains("none of OAuth's"));
+    let mut with_realm = oauth.signed(Request::new("DELETE", "/items?id=5", &[], ""));
+    with_realm.headers.insert("authorization", written.replace("OAuth ", "OAuth realm=\"here\", ").parse().unwrap());
+    assert_eq!(oauth.judge(&with_realm), Ok(()));
+}
+
+#[test]
+fn a_plus_that_could_be_a_space_is_refused() {
+    for (name, set) in [("sigv4", vec![("region", "eu-1"), ("service", "api")]), ("huawei", vec![])] {
+        let set = set.into_iter().map(|(name, value): (&str, &str)| (name.to_owned(), value.to_owned())).collect();
+        let signer = Signer::of(profile(name, &set), "000102030405060708090a0b0c0d0e0f");
+        let mut sent = signer.signed(Request::new("GET", "/search?q=1%2B1", &[], ""));
+        sent.target = "/search?q=1+1".to_owned();
+        let refusal = signer.judge(&sent).unwrap_err();
+        assert_eq!(refusal.code, Code::SignatureMalformed, "{name}");
+        assert!(refusal.to_string().contains("could be a space"), "{name}");
+    }
+}
+
+#[test]
+fn a_second_notification_item_of_any_kind_is_refused() {
+    let adyen = Signer::plain("adyen");
+    // The HMAC of `p:::::::` under the secret.
+    let item = |more: &str| {
+        format!(
+            r#"{{"notificationItems":[{{"NotificationRequestItem":{{"pspReference":"p","additionalData":{{"hmacSignature":"GkH95oBgQ015jrPtYAEWcqtoZIb32kqaDy/C/TXlFmc="}}}}}}{more}]}}"#
+        )
+    };
+    assert_eq!(adyen.judge(&Request::new("POST", "/", &[], &item(""))), Ok(()));
+    for more in [r#",{"NotificationRequestItem":{"pspReference":null}}"#, ",null", ",{}", ",[]", ",1"] {
+        let refusal = adyen.judge(&Request::new("POST", "/", &[], &item(more))).unwrap_err();
+        assert!(refusal.to_string().contains("more than one"), "{more}");
+    }
+}
+
+#[test]
+fn a_scheme_that_is_named_is_shown_however_malformed_the_rest_is() {
+    for (name, headers) in [
+        ("hawk", vec![("authorization", "Hawk")]),
+        ("hawk", vec![("authorization", "Hawk,id=\"x\"")]),
+        ("hawk", vec![("authorization", "hawk\tid=\"x\"")]),
+        ("hawk", vec![("authorization", "Bearer x"), ("authorization", "Hawk")]),
+        ("kong", vec![("proxy-authorization", "hmac")]),
+        ("escher", vec![("authorization", "EMS-HMAC-SHA256 Nothing")]),
+        ("docusign", vec![("x-docusign-signature-2", "")]),
+    ] {
+        let profile = profile(name, &BTreeMap::new());
+        let mut request = Request::new("GET", "/", &[], "");
+        for (header, value) in headers {
+            request.headers.append(HeaderName::from_static(header), HeaderValue::from_str(value).unwrap());
+        }
+        let fields = profile.find_fields(request.head());
+        if name == "docusign" {
+            assert!(matches!(fields, Ok(Some(_))), "{name}: {fields:?}");
+        } else {
+            let refusal = fields.unwrap_err();
+            assert!(matches!(refusal.code, Code::SignatureMalformed | Code::DuplicateHeader), "{name}: {refusal}");
+        }
+    }
+    let hawk = profile("hawk", &BTreeMap::new());
+    for other in ["Hawks id=\"x\"", "Hawk-2 id=\"x\"", "Bearer Hawk"] {
+        assert!(hawk.find_fields(Request::new("GET", "/", &[("authorization", other)], "").head()).unwrap().is_none(), "{other}");
+    }
+}
+
+#[test]
+fn what_is_detected_by_what_any_request_has_overlaps_with_everything() {
+    let load = |detect: &str| {
+        let text = format!(
+            "name = \"small\"\ntitle = \"Small\"\ndetect = [\"{detect}\"]\nuncovered = [\"method\", \"path\", \"query\", \"host\", \"body\", \"time\"]\n\
+             [fields]\nmac = \"header:x-mac\"\n[mac]\nalgorithm = \"hmac-sha256\"\nmessage = \"{{method}}\"\n"
+        );
+        Profile::load(&text, &Constants::new()).unwrap()
+    };
+    let overlap = |a: &str, b: &str| {
+        let (a, b) = (load(a), load(b));
+        assert_eq!(a.detection_overlaps(&b), b.detection_overlaps(&a));
+        a.detection_overlaps(&b)
+    };
+    assert!(overlap("method | is:'POST'", "header:x-other"));
+    assert!(overlap("headers:x-mac-*", "header:x-mac-1"));
+    assert!(overlap("headers:x-mac-*", "headers:x-mac-1,x-b"));
+    assert!(overlap("headers:x-mac-*", "headers:x-*"));
+    assert!(!overlap("headers:x-mac-*", "header:x-other"));
+    assert!(!overlap("headers:x-mac-*", "query:x-mac-1"));
+    assert!(!overlap("headers:x-a", "headers:x-b"));
+    assert!(!overlap("header:authorization | scheme:'A'", "header:authorization | scheme:'B'"));
 }

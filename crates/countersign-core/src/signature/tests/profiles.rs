@@ -20,7 +20,8 @@ use crate::secret::SecretText;
 
 const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const HOST: &str = "api.example.com:8443";
-const JSON: &str = r#"{"nonce":1700000000000,"webhookTimestamp":1700000000000,"client_request_id":"3f2b6c1e-8a4d-4e5f-9b7a-0c1d2e3f4a5b","brand":"b"}"#;
+const JSON: &str =
+    r#"{"nonce":1700000000000,"webhookTimestamp":1700000000000,"client_request_id":"3f2b6c1e-8a4d-4e5f-9b7a-0c1d2e3f4a5b","brand":"b"}"#;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Requests to sign: name, method, target, Content-Type, body.
