@@ -254,6 +254,16 @@ fn clear_from_the_end(mut template: &[Piece]) -> &[Piece] {
     template
 }
 
+/// Whether a value that is open can hold the whole of a part behind it, as far as is known from how that begins.
+fn could_end_in(open: Alphabet, part: &[Piece]) -> bool {
+    match part.first() {
+        Some(Piece::Text(text)) => open.contains_all(text),
+        // One of any length is looked at where it is read.
+        Some(Piece::Value(expr)) => expr.info.length.is_some_and(|length| length > 0) && !ends(open, expr),
+        Some(Piece::When { .. }) | None => false,
+    }
+}
+
 /// Whether a value must be over where this one begins.
 fn ends(open: Alphabet, next: &Expr) -> bool {
     // A method is never empty, so that its first byte is one of its alphabet.
@@ -335,7 +345,8 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
                 let other = before_this.filter(|(same, held, ..)| *same == condition && held != holds);
                 let before = other.map_or(*open, |(_, _, before, _)| before);
                 let mut after = before;
-                if is_undelimited(then, &mut after) {
+                // A value could end in what may be left out.
+                if before.is_some_and(|open| could_end_in(open, then)) || is_undelimited(then, &mut after) {
                     return true;
                 }
                 *open = match other {

@@ -308,3 +308,38 @@ fn what_is_detected_by_what_any_request_has_overlaps_with_everything() {
     assert!(!overlap("headers:x-a", "headers:x-b"));
     assert!(!overlap("header:authorization | scheme:'A'", "header:authorization | scheme:'B'"));
 }
+
+#[test]
+fn a_value_could_end_in_what_may_be_left_out() {
+    let load = |message: &str| {
+        let text = format!(
+            r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time"]
+[fields]
+mac = "header:x-mac"
+[mac]
+algorithm = "hmac-sha256"
+message = {message}
+"#
+        );
+        Profile::load(&text, &Constants::new())
+    };
+    let cut = |message: &str| load(message).is_err_and(|bad| bad.message.contains("side by side"));
+    assert!(cut(r#"["{path}", { text = "{body | md5 | hex}", when = "body" }]"#));
+    assert!(cut(r#"["{path}", { text = "x", when = "body" }]"#));
+    assert!(load(r#"["{path}", { text = "\n{body | md5 | hex}", when = "body" }]"#).is_ok());
+    assert!(load(r#"["{path}\n", { text = "{body | md5 | hex}", when = "body" }]"#).is_ok());
+}
+
+#[test]
+fn the_signed_headers_of_azure_cannot_be_listed_anew() {
+    let signer = Signer::plain("azure-hmac");
+    let mut listed = signer.signed(Request::new("GET", "/kv?key=1", &[], ""));
+    let written = listed.headers["authorization"].to_str().unwrap().to_owned();
+    listed.headers.insert("authorization", written.replace(";host;", ";host;x-more;").parse().unwrap());
+    listed.headers.insert("x-more", HOST.parse().unwrap());
+    assert!(signer.judge(&listed).unwrap_err().to_string().contains("signed"));
+}
