@@ -257,6 +257,10 @@ impl<'v> Gathered<'_, '_, 'v> {
             }
             From::Headers => return Ok(Vec::new()),
         };
+        // Signed as `+`, it is read as a space by most upstreams.
+        if matches!(from, From::Query) && !plus && encoded.contains(&b'+') {
+            return Err(Refusal::with(Code::SignatureMalformed, "a + in the query could be a space: write %2B or %20"));
+        }
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
         let items = parameters::split_query(encoded).ok_or_else(too_many_parameters)?;
         let items = items.map(|(name, value)| Item {

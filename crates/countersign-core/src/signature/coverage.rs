@@ -39,10 +39,12 @@ impl Parts {
     pub const PORT: Self = Self(1 << 62);
     /// Something that has no slot of its own. It can go into a MAC, but what was checked with it is never known to be signed.
     pub const UNTRACED: Self = Self(1 << 63);
+    /// Not read from a request: that bytes could move from one value of the message to its neighbour. Only ever named as uncovered.
+    pub const BOUNDARY: Self = Self(1 << 7);
     /// What every signature must reach, unless its profile names it as uncovered. (The scheme need not be: it is ours to know.)
     pub const REQUIRED: Self = Self(0b10_1111);
 
-    const NAMES: [(Self, &'static str); 7] = [
+    const NAMES: [(Self, &'static str); 8] = [
         (Self::METHOD, "method"),
         (Self::PATH, "path"),
         (Self::QUERY, "query"),
@@ -50,6 +52,7 @@ impl Parts {
         (Self::SCHEME, "scheme"),
         (Self::BODY, "body"),
         (Self::TIME, "time"),
+        (Self::BOUNDARY, "boundary"),
     ];
 
     /// The set of one slot.
@@ -237,13 +240,13 @@ mod tests {
 
     #[test]
     fn every_slot_is_a_part_of_its_own() {
-        let mut seen = Parts::REQUIRED.and(Parts::SCHEME).and(Parts::TIME);
+        let mut seen = Parts::REQUIRED.and(Parts::SCHEME).and(Parts::TIME).and(Parts::BOUNDARY);
         for slot in 0..Slot::MOST {
             let part = Parts::slot(Slot(u8::try_from(slot).unwrap()));
             assert_eq!(part.without(seen), part, "slot {slot}");
             seen = seen.and(part);
         }
-        assert_eq!(seen.without(Parts::REQUIRED).to_string(), "scheme, time, a field of the signature");
+        assert_eq!(seen.without(Parts::REQUIRED).to_string(), "scheme, time, boundary, a field of the signature");
         assert_eq!(seen.slots().count(), Slot::MOST);
     }
 }

@@ -395,9 +395,16 @@ impl<'v> Context<'_, 'v> {
                 let found = json_pointer::find(bytes.as_slice(), pointer);
                 Ok(found.map(|found| Value::one(Bytes::Long(found), from.cut())))
             }
+            (Step::JsonPresent(pointer), Data::One(bytes)) => {
+                Ok(json_pointer::exists(bytes.as_slice(), pointer).then(|| Value::one(Bytes::Lent(b"present"), from.cut())))
+            }
             (Step::Without(names), Data::Map(mut members)) => {
-                members.retain(|(name, _)| !names.iter().any(|without| name.as_slice().eq_ignore_ascii_case(without.as_bytes())));
-                Ok(Some(Value { data: Data::Map(members), from }))
+                let is_named = |name: &[u8], wanted: &str| match wanted.strip_suffix('*') {
+                    Some(prefix) => name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())),
+                    None => name.eq_ignore_ascii_case(wanted.as_bytes()),
+                };
+                members.retain(|(name, _)| !names.iter().any(|wanted| is_named(name.as_slice(), wanted)));
+                Ok(Some(Value { data: Data::Map(members), from }).filter(Value::is_something))
             }
             (Step::All, Data::Map(members)) => {
                 let decoded = members.into_iter().map(|(name, value)| {

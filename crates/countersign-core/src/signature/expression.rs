@@ -47,6 +47,8 @@ pub(super) struct Info {
     pub(super) body: BodyUse,
     /// The byte that it begins with, if that is always the same.
     pub(super) begins: Option<u8>,
+    /// Whether its last byte stands nowhere else in it: then it is over where that byte is, whatever follows.
+    pub(super) ends_itself: bool,
 }
 
 /// One value, a list, or names with values.
@@ -156,6 +158,8 @@ pub(super) enum Step {
     Sorted,
     First,
     Json(Box<str>),
+    /// The text `present`, when the pointer names any value at all.
+    JsonPresent(Box<str>),
     Without(Box<[Box<str>]>),
     All,
 }
@@ -176,8 +180,15 @@ pub(super) enum Piece {
 
 /// What is known of the text that a template gives.
 pub(super) fn info_of(template: &[Piece]) -> Info {
-    let mut info =
-        Info { kind: Kind::One, alphabet: Alphabet::NONE, length: Some(0), reads: Parts::NONE, body: BodyUse::None, begins: None };
+    let mut info = Info {
+        kind: Kind::One,
+        alphabet: Alphabet::NONE,
+        length: Some(0),
+        reads: Parts::NONE,
+        body: BodyUse::None,
+        begins: begins_with(template),
+        ends_itself: false,
+    };
     for piece in template {
         match piece {
             Piece::Text(text) => {
@@ -203,10 +214,109 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
     info
 }
 
+/// The byte that every text of a template begins with.
+fn begins_with(template: &[Piece]) -> Option<u8> {
+    let (first, rest) = template.split_first()?;
+    match first {
+        Piece::Text(text) => text.first().copied(),
+        Piece::Value(expr) => expr.info.begins,
+        // It may be left out.
+        Piece::When { then, .. } => begins_with(then).filter(|byte| begins_with(rest) == Some(*byte)),
+    }
+}
+
 /// Finds two values of any length with nothing between them that the first cannot contain: bytes could move from one to the
 /// other without changing the text. A value of fixed length between them does not help, because all can shift together.
 pub(super) fn undelimited(template: &[Piece]) -> bool {
-    is_undelimited(template, &mut None)
+    is_undelimited(clear_from_the_end(template), &mut None)
+}
+
+/// The same of the items of a collection, which stand behind each other in any number.
+pub(super) fn undelimited_items(two: &[Piece]) -> bool {
+    is_undelimited(two, &mut None)
+}
+
+/// The template without the values at its end that are told by reading it backwards: a text stands before them that they cannot
+/// contain.
+fn clear_from_the_end(mut template: &[Piece]) -> &[Piece] {
+    while let Some((last, before)) = template.split_last() {
+        let clear = match (last, before.last()) {
+            (Piece::Text(_), _) => true,
+            (Piece::Value(expr), _) if expr.info.length.is_some() => true,
+            (Piece::Value(expr), Some(Piece::Text(text))) => !expr.info.alphabet.contains_all(text),
+            _ => false,
+        };
+        if !clear {
+            break;
+        }
+        template = before;
+    }
+    template
+}
+
+/// Whether a value that is open can hold the whole of a part behind it, as far as is known from how that begins.
+fn could_end_in(open: Alphabet, part: &[Piece]) -> bool {
+    match part.first() {
+        Some(Piece::Text(text)) => open.contains_all(text),
+        // One of any length is looked at where it is read.
+        Some(Piece::Value(expr)) => expr.info.length.is_some_and(|length| length > 0) && !ends(open, expr),
+        Some(Piece::When { .. }) | None => false,
+    }
+}
+
+/// Whether a value must be over where this one begins.
+fn ends(open: Alphabet, next: &Expr) -> bool {
+    // A method is never empty, so that its first byte is one of its alphabet.
+    let is_method = next.source == Source::Method && next.steps.is_empty();
+    next.info.begins.is_some_and(|byte| !open.contains(byte)) || is_method && !open.meets(next.info.alphabet)
+}
+
+/// The values of any length that stand in one stretch with others, without something between them that ends the one before.
+pub(super) fn in_stretches(template: &[Piece]) -> Vec<&Expr> {
+    let mut stretches = Stretches { open: None, values: Vec::new(), found: Vec::new() };
+    stretches.walk(clear_from_the_end(template), false);
+    stretches.end();
+    stretches.found
+}
+
+/// The stretch that a walk through a template is in.
+struct Stretches<'t> {
+    /// What its values can contain.
+    open: Option<Alphabet>,
+    values: Vec<&'t Expr>,
+    found: Vec<&'t Expr>,
+}
+
+impl<'t> Stretches<'t> {
+    fn walk(&mut self, template: &'t [Piece], may_be_absent: bool) {
+        for piece in template {
+            match piece {
+                // What may be left out ends nothing.
+                Piece::Text(text) if !may_be_absent && self.open.is_some_and(|open| !open.contains_all(text)) => self.end(),
+                Piece::Text(_) => {}
+                Piece::Value(expr) if expr.info.length.is_some() => {}
+                Piece::Value(expr) => {
+                    if self.open.is_some_and(|open| ends(open, expr)) {
+                        self.end();
+                    }
+                    self.values.push(expr);
+                    self.open = Some(self.open.map_or(expr.info.alphabet, |open| open.union(expr.info.alphabet)));
+                    if expr.info.ends_itself && !may_be_absent {
+                        self.end();
+                    }
+                }
+                Piece::When { then, .. } => self.walk(then, true),
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        self.open = None;
+        if values.len() > 1 {
+            self.found.extend(values);
+        }
+    }
 }
 
 /// `open` is what the last value can contain, while nothing has ended it.
@@ -225,17 +335,18 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
             Piece::Value(expr) if expr.info.length.is_some() => {}
             Piece::Value(expr) => {
                 // What is open ends where the next value must begin.
-                let ends = |open: Alphabet| expr.info.begins.is_some_and(|byte| !open.contains(byte));
-                if open.replace(expr.info.alphabet).is_some_and(|open| !ends(open)) {
+                if open.is_some_and(|open| !ends(open, expr)) {
                     return true;
                 }
+                *open = Some(expr.info.alphabet).filter(|_| !expr.info.ends_itself);
             }
             Piece::When { condition, holds, then } => {
                 // The other way of the same question: one of the two is there, never both.
                 let other = before_this.filter(|(same, held, ..)| *same == condition && held != holds);
                 let before = other.map_or(*open, |(_, _, before, _)| before);
                 let mut after = before;
-                if is_undelimited(then, &mut after) {
+                // A value could end in what may be left out.
+                if before.is_some_and(|open| could_end_in(open, then)) || is_undelimited(then, &mut after) {
                     return true;
                 }
                 *open = match other {

@@ -2,6 +2,7 @@
 
 use super::bytes::Bytes;
 use super::coverage::Provenance;
+use super::detect;
 use super::evaluate::{Context, Data, Value};
 use super::expression::BodyUse;
 use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
@@ -36,7 +37,7 @@ impl Profile {
         let mut fields = Fields { profile: self, head, values: Vec::new(), signature: None, times: None };
         let mut shown = false;
         for expr in &self.detect {
-            shown |= fields.context(Body::Empty).read(expr)?.is_some();
+            shown |= fields.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self, expr, &head);
         }
         if !shown {
             return Ok(None);

@@ -28,18 +28,27 @@ pub(super) fn check(pointer: &str) -> Result<(), String> {
 /// because the upstream might read the other one; and when the body is not one JSON text in UTF-8, all of it. Reads the body
 /// once.
 pub(super) fn find(body: &[u8], pointer: &str) -> Option<Vec<u8>> {
+    let written = find_any(body, pointer)?.get();
+    match written.as_bytes().first()? {
+        b'"' => serde_json::from_str::<String>(written).ok().map(String::into_bytes),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(written.as_bytes().to_vec()),
+    }
+}
+
+/// Whether there is a value that `pointer` names, of whatever kind.
+pub(super) fn exists(body: &[u8], pointer: &str) -> bool {
+    find_any(body, pointer).is_some()
+}
+
+fn find_any<'b>(body: &'b [u8], pointer: &str) -> Option<&'b RawValue> {
     check(pointer).ok()?;
     let steps = if pointer.is_empty() { None } else { Some(pointer.strip_prefix('/')?) };
     // What is passed over is not looked at as text.
     let mut json = serde_json::Deserializer::from_str(std::str::from_utf8(body).ok()?);
     let found = Steps(steps).deserialize(&mut json).ok()??;
     json.end().ok()?;
-    let written = found.get();
-    match written.as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(written).ok().map(String::into_bytes),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(written.as_bytes().to_vec()),
-    }
+    Some(found)
 }
 
 /// The rest of a pointer, without its first `/`. `None` when this is what it points to.

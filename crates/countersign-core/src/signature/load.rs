@@ -271,7 +271,7 @@ impl<'t> Loader<'t> {
                 BadProfile::new(
                     text.at(),
                     format!("{:?} is no part of a request", text.text),
-                    "the parts are method, path, query, host, body, time",
+                    "the parts are method, path, query, host, body, time, boundary",
                 )
             })?;
             uncovered = uncovered.and(part);
@@ -309,6 +309,7 @@ impl<'t> Loader<'t> {
                 reads: Parts::NONE,
                 body: super::BodyUse::None,
                 begins: None,
+                ends_itself: false,
             };
             let optional = param != message_signatures::Param::Signature;
             self.add_field(&mut fields, 0..0, param.name(), FieldSource::Builtin(param), None, optional, info)?;
@@ -337,6 +338,7 @@ impl<'t> Loader<'t> {
             if let Some(shape) = &shape {
                 info.alphabet = shape.alphabet();
                 info.length = shape.fixed_length();
+                info.ends_itself = shape.ends_itself();
             }
             let is_candidate = name == "mac" && info.kind == Kind::Many;
             if matches!(name, "mac" | "key_id") && info.kind != Kind::One && !is_candidate {

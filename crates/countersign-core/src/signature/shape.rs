@@ -91,6 +91,12 @@ impl Shape {
         self.items.iter().map(|item| (item.least == item.most).then_some(item.most)).sum()
     }
 
+    /// Whether values of this shape end in a byte that they hold nowhere else.
+    pub(super) fn ends_itself(&self) -> bool {
+        let Some((last, before)) = self.items.split_last() else { return false };
+        last.least == 1 && last.most == 1 && before.iter().all(|item| !item.set.meets(last.set))
+    }
+
     /// For people: `10 of 0-9`, `v 1 =, then 64 of 0-9 a-f`.
     pub(super) fn words(&self) -> String {
         let mut words = String::new();

@@ -1,6 +1,7 @@
 //! Profiles, whole requests, published values.
 
 mod attacks;
+mod holes;
 mod language;
 mod native;
 mod profiles;

@@ -65,7 +65,7 @@ pub(in super::super) struct Scope<'s> {
 }
 
 const fn info(kind: Kind, alphabet: Alphabet, reads: Parts) -> Info {
-    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None }
+    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false }
 }
 
 const fn fixed(mut info: Info, length: usize) -> Info {
@@ -92,6 +92,7 @@ impl Scope<'_> {
         for segment in filters {
             let step = self.step(segment)?;
             expr.info = after(&step, expr.info).map_err(|message| bad(segment.at.clone(), format!("{}: {message}", segment.name)))?;
+            expr.info.ends_itself = false;
             // The digest of the body can be known without the body.
             if matches!((&expr.source, &step), (Source::Body, Step::Filter(Filter::Digest(Hash::Sha256)))) && steps.is_empty() {
                 expr.source = Source::BodySha256;
@@ -170,7 +171,7 @@ impl Scope<'_> {
             "query" => plain(Source::Query, info(Kind::One, visible, Parts::QUERY)),
             "url" => {
                 let all = Parts::SCHEME.and(Parts::HOST).and(Parts::PATH).and(Parts::QUERY);
-                plain(Source::Url, info(Kind::One, visible, all))
+                plain(Source::Url, begins(info(Kind::One, visible, all), b'h'))
             }
             "body" => {
                 let body = Info { body: BodyUse::Bytes, ..info(Kind::One, Alphabet::ALL, Parts::BODY) };
@@ -204,7 +205,7 @@ impl Scope<'_> {
             let kind = if many { Kind::Many } else { Kind::One };
             let pattern = self.patterns.get(index).and_then(Option::as_ref);
             let alphabet = pattern.map_or(of.alphabet, |pattern| pattern.alphabet(member, of.alphabet));
-            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None };
+            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
         }
         if self.place == Place::Sign
@@ -318,10 +319,10 @@ impl Scope<'_> {
             }
             "split" => Ok(Step::Split(separator()?.into())),
             "join" => Ok(Step::Join(one().ok_or_else(|| wants("'x'"))?.into())),
-            "json" => {
+            "json" | "json_present" => {
                 let pointer = text("'/POINTER'")?;
                 json_pointer::check(&pointer).map_err(|message| bad(segment.at.clone(), message))?;
-                Ok(Step::Json(pointer.into()))
+                Ok(if segment.name == "json" { Step::Json(pointer.into()) } else { Step::JsonPresent(pointer.into()) })
             }
             "without" => {
                 let names = segment.arguments.iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase().into()).collect();
@@ -384,7 +385,7 @@ const SOURCES: [&str; 18] = [
     "now",
     "fresh",
 ];
-const FILTERS: [&str; 50] = [
+const FILTERS: [&str; 51] = [
     "lower",
     "upper",
     "trim",
@@ -431,6 +432,7 @@ const FILTERS: [&str; 50] = [
     "sorted",
     "first",
     "json",
+    "json_present",
     "without",
     "uuid",
     "plus",
@@ -487,7 +489,7 @@ fn after(step: &Step, before: Info) -> Result<Info, String> {
         }
         Step::Sorted => list(before),
         Step::First => list(Info { kind: Kind::One, ..before }),
-        Step::Json(_) => one(Info { alphabet: Alphabet::ALL, length: None, ..before }),
+        Step::Json(_) | Step::JsonPresent(_) => one(Info { alphabet: Alphabet::ALL, length: None, ..before }),
         Step::Without(_) | Step::All => map(Info { alphabet: Alphabet::ALL, length: None, ..before }),
     }
 }

@@ -1,9 +1,11 @@
 //! What a profile must hold before any request comes: nothing checked that is not signed, no text that can be cut in two ways.
 
+use std::ops::Range;
+
 use super::super::alphabet::Alphabet;
 use super::super::collect::{Collection, From};
 use super::super::coverage::{Coverage, Parts, Provenance};
-use super::super::expression::{BodyUse, Expr, Piece, Source, Step, Template, info_of, undelimited};
+use super::super::expression::{BodyUse, Expr, Piece, Source, Step, Template, in_stretches, info_of, undelimited, undelimited_items};
 use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule};
 use super::super::slots::SlotSource;
 use super::super::verify::KEEP_LONGER;
@@ -15,28 +17,7 @@ use crate::replay::Tier;
 pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile> {
     let at = |key: &str| text.find(key).map_or(0..0, |start| start..start + key.len());
     profile.body = body_use(profile);
-    if !profile.rule.undelimited {
-        let all = profile.rule.messages.iter().chain(&profile.lets).chain(profile.key.derive.iter().filter_map(|derive| match derive {
-            Derive::Text(template) => Some(template),
-            Derive::Each(_) => None,
-        }));
-        for template in all {
-            if undelimited(template) {
-                return Err(BadProfile::new(
-                    at("[mac]"),
-                    "two values of any length stand side by side in the message or a let, with nothing between them that the first cannot contain",
-                    "put a delimiter there, narrow the first with match, or acknowledge it with undelimited = true",
-                ));
-            }
-        }
-        if profile.collections.iter().any(|collection| undelimited(&two_items(collection))) {
-            return Err(BadProfile::new(
-                at("[collect"),
-                "the items of a collection can be cut in two ways: names and values can contain what separates them",
-                "encode them, as with name = \"pct\", or acknowledge it with undelimited = true",
-            ));
-        }
-    }
+    boundaries(profile, &at)?;
     let reaches = reaches(profile);
     // A request without a query or a body needs none of it signed, so these are judged per request.
     let mut needed = Parts::METHOD.and(Parts::PATH).and(Parts::HOST).without(profile.uncovered);
@@ -76,6 +57,80 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
     };
     profile.tier = if profile.replay.counter.is_some() { Tier::Minutes } else { tier };
     Ok(())
+}
+
+/// Whether the message can be cut in one way only, or says that it cannot.
+fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(), BadProfile> {
+    let derived = profile.key.derive.iter().filter_map(|derive| match derive {
+        Derive::Text(template) => Some(template),
+        Derive::Each(_) => None,
+    });
+    let all = profile.rule.messages.iter().chain(&profile.lets).chain(derived);
+    if profile.uncovered.contains(Parts::BOUNDARY) != profile.rule.undelimited {
+        return Err(if profile.rule.undelimited {
+            BadProfile::new(
+                at("undelimited"),
+                "undelimited = true leaves a hole that uncovered does not name: bytes can move from one value to its neighbour",
+                "name \"boundary\" in uncovered",
+            )
+        } else {
+            BadProfile::new(
+                at("uncovered"),
+                "boundary is named as uncovered without undelimited = true",
+                "take \"boundary\" out of uncovered",
+            )
+        });
+    }
+    if profile.rule.undelimited {
+        let trusted = checked(profile);
+        let movable = movable(profile, trusted);
+        for expr in all.flat_map(|template| in_stretches(template)) {
+            let moved = trusted_by(profile, expr, trusted).and(both(movable, expr.info.reads));
+            if !moved.is_empty() {
+                return Err(BadProfile::new(
+                    at("[mac]"),
+                    format!("bytes could move between a neighbour and what is checked: {}", profile.parts_words(moved)),
+                    "give the field a fixed length with match, or a last character that stands nowhere else in it",
+                ));
+            }
+        }
+        return Ok(());
+    }
+    for template in all {
+        if undelimited(template) {
+            return Err(BadProfile::new(
+                at("[mac]"),
+                "two values of any length stand side by side in the message or a let, with nothing between them that the first cannot contain",
+                "put a delimiter there, narrow the first with match, or acknowledge it with undelimited = true",
+            ));
+        }
+    }
+    if profile.collections.iter().any(|collection| undelimited_items(&two_items(collection))) {
+        return Err(BadProfile::new(
+            at("[collect"),
+            "the items of a collection can be cut in two ways: names and values can contain what separates them",
+            "encode them, as with name = \"pct\", or acknowledge it with undelimited = true",
+        ));
+    }
+    Ok(())
+}
+
+/// What of `trusted` the value is by itself.
+fn trusted_by(profile: &Profile, expr: &Expr, trusted: Parts) -> Parts {
+    both(profile.direct(&expr.source), trusted)
+}
+
+const fn both(a: Parts, b: Parts) -> Parts {
+    a.without(a.without(b))
+}
+
+/// The fields of any length among what is trusted, and all that they are read from.
+fn movable(profile: &Profile, trusted: Parts) -> Parts {
+    let fields = profile.fields.iter().filter(|field| {
+        let is_bounded = field.info.length.is_some() || field.info.ends_itself;
+        trusted.contains(Parts::slot(field.slot)) && !is_bounded
+    });
+    fields.fold(Parts::NONE, |all, field| all.and(Parts::slot(field.slot)).and(field.info.reads))
 }
 
 /// Two items of a collection behind each other, as a template over what names and values can be made of.

@@ -358,8 +358,15 @@ impl<'t> Loader<'t> {
     }
 
     fn collection_info(&self, collection: &Collection) -> Info {
-        let mut info =
-            Info { kind: Kind::One, alphabet: Alphabet::NONE, length: None, reads: Parts::NONE, body: BodyUse::None, begins: None };
+        let mut info = Info {
+            kind: Kind::One,
+            alphabet: Alphabet::NONE,
+            length: None,
+            reads: Parts::NONE,
+            body: BodyUse::None,
+            begins: None,
+            ends_itself: false,
+        };
         // Items that end in what they cannot contain are over where no name can begin.
         let mut names = Alphabet::NONE;
         let mut contents = Alphabet::NONE;

@@ -201,7 +201,6 @@ const CASES: &[(&str, Mistake, Make)] = &[
         replaced(text, "Limit=5&name=green%20tea&status=open", "status=open&name=green%20tea&Limit=5")
     })),
     ("sigv4", Mistake::QueryLeftOut, |c| canonical(c, &c.get, |text| replaced(text, "Limit=5&name=green%20tea&status=open", ""))),
-    ("sigv4", Mistake::PlusForSpace, |c| canonical(c, &c.get, |text| replaced(text, "%20", "%2B"))),
     ("sigv4", Mistake::PathEncodedOnce, |c| canonical(c, &Request::get("/a%20b"), |text| replaced(text, "/a%2520b", "/a%20b"))),
     ("sigv4", Mistake::TrailingNewline, |c| canonical(c, &c.get, |text| format!("{text}\n"))),
     ("sigv4", Mistake::UnsignedPayload, |c| canonical(c, &c.get, |text| format!("{}\nUNSIGNED-PAYLOAD", text.rsplit_once('\n').unwrap().0))),

@@ -1,0 +1,345 @@
+//! What somebody in the middle could make of a signed request, and what stops it.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::built_in::BUILT_IN;
+use super::super::coverage::Parts;
+use super::super::load::{BadProfile, Constants};
+use super::super::signing::ToSign;
+use super::super::*;
+use super::published::profile;
+use crate::code::{Code, Refusal};
+use crate::fresh::Fresh;
+use crate::now::UnixMillis;
+use crate::request_view::Scheme;
+use crate::secret::SecretText;
+
+const NOW: i64 = 1_700_000_000;
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const HOST: &str = "api.example.com";
+
+/// A request that goes through the gateway.
+#[derive(Clone)]
+struct Request {
+    method: &'static str,
+    target: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn new(method: &'static str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Self {
+        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+        Self { method, target: target.to_owned(), headers: headers.collect(), body: body.as_bytes().to_vec() }
+    }
+
+    fn head(&self) -> Head<'_> {
+        Head { method: self.method, scheme: Scheme::Https, host: HOST, target: &self.target, headers: &self.headers }
+    }
+}
+
+/// A built-in profile with a secret.
+struct Signer {
+    profile: Profile,
+    secret: SecretText,
+    secrets: [LiveSecret; 1],
+}
+
+impl Signer {
+    fn new(name: &str, secret: &str) -> Self {
+        Self::of(profile(name, &BTreeMap::new()), secret)
+    }
+
+    fn of(profile: Profile, secret: &str) -> Self {
+        let secret = SecretText::new(secret.to_owned());
+        let secrets = [LiveSecret::of_any_length(&profile, &secret).unwrap()];
+        Self { profile, secret, secrets }
+    }
+
+    fn plain(name: &str) -> Self {
+        Self::new(name, "000102030405060708090a0b0c0d0e0f")
+    }
+
+    /// The request signed. It is good.
+    fn signed(&self, mut request: Request) -> Request {
+        let body = request.body.clone();
+        let to_sign = ToSign {
+            method: request.method,
+            scheme: Scheme::Https,
+            host: HOST,
+            target: &request.target,
+            headers: &request.headers,
+            body: Body::of(&body),
+        };
+        let now = UnixMillis::from_seconds(NOW);
+        let signed = self.profile.sign("kid1", &self.secret, &to_sign, now, Fresh::new(*b"0123456789abcdef")).unwrap();
+        for (name, value) in &signed.headers {
+            request.headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        request.target = signed.target;
+        self.judge(&request).unwrap();
+        request
+    }
+
+    fn judge(&self, request: &Request) -> Result<(), Refusal> {
+        judge(&self.profile, request, &self.secrets)
+    }
+}
+
+fn judge(profile: &Profile, request: &Request, secrets: &[LiveSecret]) -> Result<(), Refusal> {
+    let fields = profile.find_fields(request.head())?.ok_or(Code::SignatureMalformed)?;
+    fields.trace(Body::of(&request.body), secrets, UnixMillis::from_seconds(NOW)).judged
+}
+
+#[test]
+fn what_can_be_cut_in_two_ways_is_a_named_hole() {
+    let mut wrong = Vec::new();
+    for (name, text) in BUILT_IN {
+        let says = text.lines().any(|line| line == "undelimited = true");
+        let names = text.lines().any(|line| line.starts_with("uncovered") && line.contains("\"boundary\""));
+        if says != names {
+            wrong.push(*name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let text = |uncovered: &str, mac: &str| {
+        format!(
+            r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time"{uncovered}]
+[fields]
+mac = "header:x-mac"
+a = "header:x-a"
+b = "header:x-b"
+[mac]
+algorithm = "hmac-sha256"
+{mac}"#
+        )
+    };
+    let load = |uncovered: &str, mac: &str| Profile::load(&text(uncovered, mac), &Constants::new());
+    let cut = "undelimited = true\nmessage = \"{a}{b}\"\n";
+    assert!(load("", cut).unwrap_err().message.contains("leaves a hole"));
+    assert!(load(", \"boundary\"", cut).unwrap().uncovered().contains(Parts::BOUNDARY));
+    assert!(load(", \"boundary\"", "message = \"{a}.{method}\"\n").unwrap_err().message.contains("without undelimited"));
+}
+
+#[test]
+fn what_is_checked_never_gives_bytes_to_its_neighbour() {
+    let load = |nonce: &str, message: &str| -> Result<Profile, BadProfile> {
+        let text = format!(
+            r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time", "boundary"]
+[fields]
+mac = "header:x-mac"
+nonce = {{ from = "header:x-nonce", match = '{nonce}' }}
+[let]
+inner = "({{nonce}})"
+[mac]
+algorithm = "hmac-sha256"
+undelimited = true
+message = "{message}"
+[replay]
+once = ["nonce"]
+"#
+        );
+        Profile::load(&text, &Constants::new())
+    };
+    let refused = |nonce: &str, message: &str| load(nonce, message).unwrap_err().message.contains("could move");
+    assert!(refused("[0-9]{1,9}", "{path}{nonce}"));
+    assert!(refused("[0-9]{1,9}", "{nonce}{body}"));
+    assert!(refused("[(0-9)]{1,9}", "{path}{inner}{body}"));
+    assert!(load("[0-9]{9}", "{path}{nonce}{body}").is_ok());
+    // Its end shows, or what begins behind it does.
+    assert!(load("[0-9]{1,9};", "{nonce}{query}{body}").is_ok());
+    assert!(load("[0-9]{1,9}", "{nonce}{target}{body}").is_ok());
+    assert!(load("[0-9]{1,9}", "{query}{body}\\n{nonce}").is_ok());
+}
+
+#[test]
+fn a_query_does_not_become_a_body() {
+    let with_passphrase = r#"{"secret": "000102030405060708090a0b0c0d0e0f", "passphrase": "open"}"#;
+    for (name, secret) in [
+        ("okx", with_passphrase),
+        ("coinbase-exchange", with_passphrase),
+        ("bitmex", "000102030405060708090a0b0c0d0e0f"),
+        ("hubspot-v3", "000102030405060708090a0b0c0d0e0f"),
+        ("binance", "000102030405060708090a0b0c0d0e0f"),
+    ] {
+        let signer = Signer::new(name, secret);
+        assert!(signer.profile.uncovered().contains(Parts::BOUNDARY), "{name}");
+        for method in ["GET", "DELETE"] {
+            let signed = signer.signed(Request::new(method, "/orders?amt=10", &[], ""));
+            let mut cut = signed;
+            cut.target = cut.target.replacen("amt=10", "amt=1", 1);
+            cut.body = b"0".to_vec();
+            assert!(signer.judge(&cut).is_err(), "{name} {method}");
+        }
+    }
+    // The body has to be what is refused here: the MAC alone does not tell.
+    let okx = Signer::new("okx", with_passphrase);
+    let mut cut = okx.signed(Request::new("GET", "/orders?amt=10", &[], ""));
+    (cut.target, cut.body) = ("/orders?amt=1".to_owned(), b"0".to_vec());
+    assert!(okx.judge(&cut).unwrap_err().to_string().contains("has no body"));
+}
+
+#[test]
+fn two_paths_with_one_signature_are_refused() {
+    let huawei = Signer::plain("huawei");
+    let signed = huawei.signed(Request::new("GET", "/a/b", &[], ""));
+    for path in ["/a/b/", "/a%2Fb", "/a%2fb"] {
+        let mut other = signed.clone();
+        other.target = path.to_owned();
+        assert!(huawei.judge(&other).unwrap_err().to_string().contains("has the signature of"), "{path}");
+    }
+    huawei.signed(Request::new("GET", "/", &[], ""));
+}
+
+#[test]
+fn a_parameter_stays_where_it_was_signed() {
+    for name in ["oauth1", "duo-v2"] {
+        let signer = Signer::plain(name);
+        for (method, detail) in [("DELETE", "in the query"), ("GET", "in the query")] {
+            let mut moved = signer.signed(Request::new(method, "/items?id=5", &[FORM], ""));
+            (moved.target, moved.body) = ("/items".to_owned(), b"id=5".to_vec());
+            assert!(signer.judge(&moved).unwrap_err().to_string().contains(detail), "{name} {method}");
+        }
+        let mut moved = signer.signed(Request::new("POST", "/items", &[FORM], "id=5"));
+        moved.target = "/items?id=5".to_owned();
+        moved.body = Vec::new();
+        assert!(signer.judge(&moved).unwrap_err().to_string().contains("in a form"), "{name}");
+    }
+    let oauth = Signer::plain("oauth1");
+    let mut moved = oauth.signed(Request::new("DELETE", "/items?id=5", &[], ""));
+    let written = moved.headers["authorization"].to_str().unwrap().to_owned();
+    moved.target = "/items".to_owned();
+    moved.headers.insert("authorization", format!("{written}, id=\"5\"").parse().unwrap());
+    assert!(oauth.judge(&moved).unwrap_err().to_string().contains("none of OAuth's"));
+    let mut with_realm = oauth.signed(Request::new("DELETE", "/items?id=5", &[], ""));
+    with_realm.headers.insert("authorization", written.replace("OAuth ", "OAuth realm=\"here\", ").parse().unwrap());
+    assert_eq!(oauth.judge(&with_realm), Ok(()));
+}
+
+#[test]
+fn a_plus_that_could_be_a_space_is_refused() {
+    for (name, set) in [("sigv4", vec![("region", "eu-1"), ("service", "api")]), ("huawei", vec![])] {
+        let set = set.into_iter().map(|(name, value): (&str, &str)| (name.to_owned(), value.to_owned())).collect();
+        let signer = Signer::of(profile(name, &set), "000102030405060708090a0b0c0d0e0f");
+        let mut sent = signer.signed(Request::new("GET", "/search?q=1%2B1", &[], ""));
+        sent.target = "/search?q=1+1".to_owned();
+        let refusal = signer.judge(&sent).unwrap_err();
+        assert_eq!(refusal.code, Code::SignatureMalformed, "{name}");
+        assert!(refusal.to_string().contains("could be a space"), "{name}");
+    }
+}
+
+#[test]
+fn a_second_notification_item_of_any_kind_is_refused() {
+    let adyen = Signer::plain("adyen");
+    // The HMAC of `p:::::::` under the secret.
+    let item = |more: &str| {
+        format!(
+            r#"{{"notificationItems":[{{"NotificationRequestItem":{{"pspReference":"p","additionalData":{{"hmacSignature":"GkH95oBgQ015jrPtYAEWcqtoZIb32kqaDy/C/TXlFmc="}}}}}}{more}]}}"#
+        )
+    };
+    assert_eq!(adyen.judge(&Request::new("POST", "/", &[], &item(""))), Ok(()));
+    for more in [r#",{"NotificationRequestItem":{"pspReference":null}}"#, ",null", ",{}", ",[]", ",1"] {
+        let refusal = adyen.judge(&Request::new("POST", "/", &[], &item(more))).unwrap_err();
+        assert!(refusal.to_string().contains("more than one"), "{more}");
+    }
+}
+
+#[test]
+fn a_scheme_that_is_named_is_shown_however_malformed_the_rest_is() {
+    for (name, headers) in [
+        ("hawk", vec![("authorization", "Hawk")]),
+        ("hawk", vec![("authorization", "Hawk,id=\"x\"")]),
+        ("hawk", vec![("authorization", "hawk\tid=\"x\"")]),
+        ("hawk", vec![("authorization", "Bearer x"), ("authorization", "Hawk")]),
+        ("kong", vec![("proxy-authorization", "hmac")]),
+        ("escher", vec![("authorization", "EMS-HMAC-SHA256 Nothing")]),
+        ("docusign", vec![("x-docusign-signature-2", "")]),
+    ] {
+        let profile = profile(name, &BTreeMap::new());
+        let mut request = Request::new("GET", "/", &[], "");
+        for (header, value) in headers {
+            request.headers.append(HeaderName::from_static(header), HeaderValue::from_str(value).unwrap());
+        }
+        let fields = profile.find_fields(request.head());
+        if name == "docusign" {
+            assert!(matches!(fields, Ok(Some(_))), "{name}: {fields:?}");
+        } else {
+            let refusal = fields.unwrap_err();
+            assert!(matches!(refusal.code, Code::SignatureMalformed | Code::DuplicateHeader), "{name}: {refusal}");
+        }
+    }
+    let hawk = profile("hawk", &BTreeMap::new());
+    for other in ["Hawks id=\"x\"", "Hawk-2 id=\"x\"", "Bearer Hawk"] {
+        assert!(hawk.find_fields(Request::new("GET", "/", &[("authorization", other)], "").head()).unwrap().is_none(), "{other}");
+    }
+}
+
+#[test]
+fn what_is_detected_by_what_any_request_has_overlaps_with_everything() {
+    let load = |detect: &str| {
+        let text = format!(
+            "name = \"small\"\ntitle = \"Small\"\ndetect = [\"{detect}\"]\nuncovered = [\"method\", \"path\", \"query\", \"host\", \"body\", \"time\"]\n\
+             [fields]\nmac = \"header:x-mac\"\n[mac]\nalgorithm = \"hmac-sha256\"\nmessage = \"{{method}}\"\n"
+        );
+        Profile::load(&text, &Constants::new()).unwrap()
+    };
+    let overlap = |a: &str, b: &str| {
+        let (a, b) = (load(a), load(b));
+        assert_eq!(a.detection_overlaps(&b), b.detection_overlaps(&a));
+        a.detection_overlaps(&b)
+    };
+    assert!(overlap("method | is:'POST'", "header:x-other"));
+    assert!(overlap("headers:x-mac-*", "header:x-mac-1"));
+    assert!(overlap("headers:x-mac-*", "headers:x-mac-1,x-b"));
+    assert!(overlap("headers:x-mac-*", "headers:x-*"));
+    assert!(!overlap("headers:x-mac-*", "header:x-other"));
+    assert!(!overlap("headers:x-mac-*", "query:x-mac-1"));
+    assert!(!overlap("headers:x-a", "headers:x-b"));
+    assert!(!overlap("header:authorization | scheme:'A'", "header:authorization | scheme:'B'"));
+}
+
+#[test]
+fn a_value_could_end_in_what_may_be_left_out() {
+    let load = |message: &str| {
+        let text = format!(
+            r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = ["method", "path", "query", "host", "body", "time"]
+[fields]
+mac = "header:x-mac"
+[mac]
+algorithm = "hmac-sha256"
+message = {message}
+"#
+        );
+        Profile::load(&text, &Constants::new())
+    };
+    let cut = |message: &str| load(message).is_err_and(|bad| bad.message.contains("side by side"));
+    assert!(cut(r#"["{path}", { text = "{body | md5 | hex}", when = "body" }]"#));
+    assert!(cut(r#"["{path}", { text = "x", when = "body" }]"#));
+    assert!(load(r#"["{path}", { text = "\n{body | md5 | hex}", when = "body" }]"#).is_ok());
+    assert!(load(r#"["{path}\n", { text = "{body | md5 | hex}", when = "body" }]"#).is_ok());
+}
+
+#[test]
+fn the_signed_headers_of_azure_cannot_be_listed_anew() {
+    let signer = Signer::plain("azure-hmac");
+    let mut listed = signer.signed(Request::new("GET", "/kv?key=1", &[], ""));
+    let written = listed.headers["authorization"].to_str().unwrap().to_owned();
+    listed.headers.insert("authorization", written.replace(";host;", ";host;x-more;").parse().unwrap());
+    listed.headers.insert("x-more", HOST.parse().unwrap());
+    assert!(signer.judge(&listed).unwrap_err().to_string().contains("signed"));
+}
