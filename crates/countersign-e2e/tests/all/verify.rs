@@ -141,12 +141,7 @@ const EXAMPLES: &[Example] = &[
     example("hawk", &[], LONG, POST),
     example("hawk", &[], LONG, GET),
     example("oauth1", &[], r#"{"secret": "consumer-secret!", "token": "t/1", "token_secret": "token secret"}"#, GET),
-    example(
-        "oauth1",
-        &[],
-        LONG,
-        &["POST", "http://h/x?b=2", "--content-type", "application/x-www-form-urlencoded", "--data", "a=1&c=%20d"],
-    ),
+    example("oauth1", &[], LONG, &["POST", "http://h/x", "--content-type", "application/x-www-form-urlencoded", "--data", "a=1&c=%20d"]),
     example("cavage", &[], LONG, POST),
     example("amx", &[], "MDEyMzQ1Njc4OWFiY2RlZg==", POST),
     example("azure-hmac", &[], "MDEyMzQ1Njc4OWFiY2RlZg==", POST),

@@ -343,3 +343,32 @@ fn the_signed_headers_of_azure_cannot_be_listed_anew() {
     listed.headers.insert("x-more", HOST.parse().unwrap());
     assert!(signer.judge(&listed).unwrap_err().to_string().contains("signed"));
 }
+
+#[test]
+fn two_requests_with_one_string_to_sign_are_a_named_hole() {
+    let path = Parts::PATH;
+    let query = Parts::QUERY;
+    for (name, part, target, other) in [
+        ("amx", path, "/Orders", "/orders"),
+        ("amx", query, "/orders?code=Ab", "/orders?code=aB"),
+        ("gate", query, "/a?a=1%26b=2", "/a?a=1&b=2"),
+        ("azure-storage", query, "/a?a=1%0Ab:2", "/a?a=1&b=2"),
+        ("aliyun-apigw", query, "/a?a=1%26b=2", "/a?a=1&b=2"),
+        ("cos", path, "/a%2Fb", "/a/b"),
+        ("oss-v1", path, "/a%2Fb", "/a/b"),
+    ] {
+        let signer = Signer::plain(name);
+        let mut sent = signer.signed(Request::new("GET", target, &[], ""));
+        sent.target = other.to_owned();
+        assert_eq!(signer.judge(&sent), Ok(()), "{name}");
+        assert!(signer.profile.uncovered().contains(part), "{name}");
+    }
+    // These carry the signature in the query.
+    for (name, target, from, to) in [("pusher", "/a?z=1%26zz=2", "%26", "&"), ("shopify-proxy", "/a?a=1b%3D2", "b%3D", "&b=")] {
+        let signer = Signer::plain(name);
+        let mut sent = signer.signed(Request::new("GET", target, &[], ""));
+        sent.target = sent.target.replacen(from, to, 1);
+        assert_eq!(signer.judge(&sent), Ok(()), "{name}");
+        assert!(signer.profile.uncovered().contains(query), "{name}");
+    }
+}
