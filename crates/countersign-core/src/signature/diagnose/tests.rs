@@ -1,5 +1,6 @@
 //! Requests that are broken on purpose, each by one honest mistake of a client.
 
+mod cases;
 mod limits;
 mod table;
 

@@ -317,6 +317,17 @@ const CASES: &[(&str, Mistake, Make)] = &[
     ("github", Mistake::JsonRewritten, |c| view(c, &c.post, |r| r.body = COMPACT.replace('/', "\\/").into())),
     ("github", Mistake::KeyAndStringSwapped, |c| pair(&c.post, |sent| c.encoded(sent, |_| hex(&mac(ORDER.as_bytes(), c.secret.as_bytes()))))),
 
+    ("hawk", Mistake::QueryLeftOut, |c| view(c, &c.get, |r| r.target = "/Orders/List".to_owned())),
+    ("hawk", Mistake::TrailingNewline, |c| text(c, &c.get, |text| text.strip_suffix('\n').unwrap().to_owned())),
+    ("hawk", Mistake::HostPort, |c| {
+        let mut sent = c.get.clone();
+        sent.host = "api.example.com:8443";
+        text(c, &sent, |text| replaced(text, "api.example.com\n", "api.example.com:8443\n"))
+    }),
+    ("hawk", Mistake::OtherScheme, |c| view(c, &c.get, |r| r.scheme = Scheme::Http)),
+    ("hawk", Mistake::HexForBase64, |c| pair(&c.get, |sent| c.encoded(sent, hex))),
+    ("hawk", Mistake::JsonRewritten, |c| view(c, &c.post, |r| r.body = COMPACT.into())),
+
     ("edgegrid", Mistake::QueryLeftOut, |c| view(c, &c.get, |r| r.target = "/Orders/List".to_owned())),
     ("edgegrid", Mistake::DerivationLeftOut, |c| key(c, &c.get, c.secret.as_bytes())),
     ("edgegrid", Mistake::DerivedKeyForm, |c| key(c, &c.get, &mac(c.secret.as_bytes(), b"20251124T16:00:00+0000"))),
