@@ -164,7 +164,10 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
         Ok(read) => read,
         Err(problem) => {
             problems.push(problem);
-            return Diagnosis { findings: problems.into_iter().map(|problem| finding_of(problem, false)).collect(), ..Diagnosis::default() };
+            return Diagnosis {
+                findings: problems.into_iter().map(|problem| finding_of(problem, false)).collect(),
+                ..Diagnosis::default()
+            };
         }
     };
     problems.extend(read.problems);
@@ -190,8 +193,15 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
     let texts = text_trials(&mut bench);
     let trials: Vec<Trial> = likely_first(trials, texts);
     let unmet = requirement::unmet(&mut bench, &trials);
-    let ground =
-        Ground { offered, secrets: known.secrets, others: known.others, key_id, own_string: suspect.own_string, algorithm, now: suspect.now };
+    let ground = Ground {
+        offered,
+        secrets: known.secrets,
+        others: known.others,
+        key_id,
+        own_string: suspect.own_string,
+        algorithm,
+        now: suspect.now,
+    };
     let outcome = Search::new(&mut bench, ground, limits).run(&trials);
 
     let mut diagnosis = Diagnosis { exhausted: outcome.exhausted, ..Diagnosis::default() };
@@ -279,7 +289,8 @@ fn trials(profile: &Profile, fields: &Fields<'_>, request: &Sent<'_>, suspect: &
 
 /// What of a request a string to sign can hold. What lists of the request choose can be anything.
 fn reads(profile: &Profile) -> Parts {
-    let chosen = profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&collect::From::Headers));
+    let chosen =
+        profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&collect::From::Headers));
     if chosen {
         return Parts::REQUIRED.and(Parts::SCHEME);
     }
@@ -325,7 +336,8 @@ fn of_hits<'v>(bench: &mut Bench<'v>, outcome: &Outcome<'v>) -> Vec<Finding> {
         let theirs = bench.shown(&mut attempt.clone());
         let names = bench.profile.let_names.iter().zip(ours.lets.iter().zip(&theirs.lets));
         // The text that people see: a hash in the last line says nothing.
-        let piece = names.filter(|(_, (ours, _))| ours.contains(&b'\n')).find_map(|(name, (ours, theirs))| difference::first(name, ours, theirs));
+        let piece =
+            names.filter(|(_, (ours, _))| ours.contains(&b'\n')).find_map(|(name, (ours, theirs))| difference::first(name, ours, theirs));
         if let Some(at) = piece.or_else(|| difference::first("the string to sign", &ours.message, &theirs.message)) {
             let show = |line: &Option<String>| line.clone().unwrap_or_else(|| "not there".to_owned());
             words.push_str(&format!(" Line {} of {} is then {}; it must be {}.", at.line, at.piece, show(&at.theirs), show(&at.ours)));
@@ -416,7 +428,10 @@ fn malformed(profile: &Profile, fields: &Fields<'_>, offered: &[Offered], algori
         format!(", which are {} bytes{form}", offered.bytes.len())
     });
     let (asked, encoding) = (algorithm.length(), profile.rule.encoding.words());
-    Some(Problem::new(Mistake::MacMalformed, format!("The signature has {length} {unit}{read}; {asked} bytes in {encoding} are asked for.")))
+    Some(Problem::new(
+        Mistake::MacMalformed,
+        format!("The signature has {length} {unit}{read}; {asked} bytes in {encoding} are asked for."),
+    ))
 }
 
 /// The client's string to sign beside ours: the piece of ours that has most in common with it.

@@ -92,11 +92,21 @@ pub(super) fn trials(request: &Sent<'_>) -> Vec<Trial> {
             if let Some(latin) = latin {
                 add(Mistake::BodyCharset, latin, "Latin-1", false);
             }
-            add(Mistake::BodyCharset, text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect::<String>().into_bytes(), "ASCII", false);
+            add(
+                Mistake::BodyCharset,
+                text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect::<String>().into_bytes(),
+                "ASCII",
+                false,
+            );
         }
         add(Mistake::BodyCharset, text.encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-16", false);
     } else {
-        add(Mistake::BodyCharset, String::from_utf8_lossy(sent).into_owned().into_bytes(), "as text, with U+FFFD for bytes that are not UTF-8", false);
+        add(
+            Mistake::BodyCharset,
+            String::from_utf8_lossy(sent).into_owned().into_bytes(),
+            "as text, with U+FFFD for bytes that are not UTF-8",
+            false,
+        );
         add(Mistake::BodyCharset, sent.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(), "Latin-1 as UTF-8", false);
     }
     add(Mistake::LetterCase, sent.to_ascii_lowercase(), "the body in lower case", false);

@@ -126,7 +126,12 @@ fn headers(profile: &Profile, request: &Sent<'_>, all: &mut Vec<Trial>) {
     let cleaned = |change: fn(&[u8]) -> Vec<u8>| -> Change {
         let changes = request.headers.iter().filter(|(name, _)| may_be_signed(profile, name));
         let changes = changes.map(|(name, value)| (name, value.as_bytes(), change(value.as_bytes())));
-        Change::Many(changes.filter(|(_, before, after)| before != after).map(|(name, _, after)| Change::Header(name.clone(), Some(after))).collect())
+        Change::Many(
+            changes
+                .filter(|(_, before, after)| before != after)
+                .map(|(name, _, after)| Change::Header(name.clone(), Some(after)))
+                .collect(),
+        )
     };
     for change in [trimmed as fn(&[u8]) -> Vec<u8>, squeezed] {
         all.push(Trial::new(Mistake::HeaderSpaces, Area::Header, cleaned(change)));
@@ -137,7 +142,8 @@ fn headers(profile: &Profile, request: &Sent<'_>, all: &mut Vec<Trial>) {
             continue;
         }
         let change = |value: Option<&[u8]>| Change::Header(name.clone(), value.map(<[u8]>::to_vec));
-        let trial = |value: Option<&[u8]>, detail: String| Trial::new(Mistake::OtherHeaderValue, Area::Header, change(value)).detail(detail);
+        let trial =
+            |value: Option<&[u8]>, detail: String| Trial::new(Mistake::OtherHeaderValue, Area::Header, change(value)).detail(detail);
         all.push(trial(None, format!("{name} is not there")));
         all.push(trial(Some(b""), format!("{name} is empty")));
         if *name == CONTENT_LENGTH {
@@ -156,7 +162,9 @@ fn may_be_signed(profile: &Profile, name: &HeaderName) -> bool {
         return false;
     }
     let named = profile.slots.iter().any(|(_, source)| matches!(source, SlotSource::Header(known) if known == name));
-    named || profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&super::super::collect::From::Headers))
+    named
+        || profile.builtin.is_some()
+        || profile.collections.iter().any(|collection| collection.from.contains(&super::super::collect::From::Headers))
 }
 
 fn trimmed(value: &[u8]) -> Vec<u8> {

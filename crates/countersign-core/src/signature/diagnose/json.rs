@@ -218,10 +218,7 @@ mod tests {
         let spaced = Style { comma: ", ", colon: ": ", sorted: true, ..COMPACT };
         assert_eq!(written(text, spaced), "{\"a\": \"x\\\"/é\", \"b\": [1.50, true, {}], \"c\": []}");
         let pretty = Style { colon: ": ", indent: "  ", ..COMPACT };
-        assert_eq!(
-            written(text, pretty),
-            "{\n  \"b\": [\n    1.50,\n    true,\n    {}\n  ],\n  \"a\": \"x\\\"/é\",\n  \"c\": []\n}"
-        );
+        assert_eq!(written(text, pretty), "{\n  \"b\": [\n    1.50,\n    true,\n    {}\n  ],\n  \"a\": \"x\\\"/é\",\n  \"c\": []\n}");
         assert_eq!(written("\"é😀/\"", Style { text: TextStyle::Ascii, ..COMPACT }), "\"\\u00e9\\ud83d\\ude00/\"");
         assert_eq!(written("\"\\u00e9\\/\"", Style { text: TextStyle::Plain, ..COMPACT }), "\"é/\"");
         assert_eq!(written("\"a/b\"", Style { text: TextStyle::EscapedSlash, ..COMPACT }), "\"a\\/b\"");

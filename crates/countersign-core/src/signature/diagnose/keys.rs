@@ -92,7 +92,11 @@ fn texts(secret: &[u8], key_id: Option<&str>) -> Vec<OtherText> {
         add(Mistake::SecretEncoded, text.encode_utf16().flat_map(u16::to_le_bytes).collect(), "as UTF-16");
     }
     add(Mistake::SecretEncoded, base64(&BASE64, secret).as_slice().to_vec(), "as Base64");
-    add(Mistake::SecretDecoded, super::super::percent::decode(super::super::bytes::Bytes::Lent(secret), false).as_slice().to_vec(), "percent-encoding");
+    add(
+        Mistake::SecretDecoded,
+        super::super::percent::decode(super::super::bytes::Bytes::Lent(secret), false).as_slice().to_vec(),
+        "percent-encoding",
+    );
     add(Mistake::SecretEmpty, Vec::new(), "");
     all
 }
@@ -199,7 +203,9 @@ fn materials(rule: &KeyRule, add: &mut impl FnMut(Mistake, &str, &dyn Fn(&mut Ke
     };
     if !is_decoded {
         let prefixed = PREFIXES.map(|prefix| Filter::DropPrefix(prefix.as_bytes().into()));
-        for (filter, name) in [(Filter::Unbase64, "from Base64"), (Filter::Unhex, "from hexadecimal"), (Filter::Unbase64Url, "from Base64 with `-` and `_`")] {
+        for (filter, name) in
+            [(Filter::Unbase64, "from Base64"), (Filter::Unhex, "from hexadecimal"), (Filter::Unbase64Url, "from Base64 with `-` and `_`")]
+        {
             add(Mistake::SecretDecoded, name, &|other| other.material = more(std::slice::from_ref(&filter)));
             let filters: Vec<Filter> = prefixed.iter().cloned().chain([filter.clone()]).collect();
             add(Mistake::SecretDecoded, &format!("{name}, without its prefix"), &|other| other.material = more(&filters));

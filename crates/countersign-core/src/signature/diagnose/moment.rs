@@ -46,7 +46,8 @@ pub(super) fn find(profile: &Profile, fields: &[Option<Value<'_>>], request: &Se
     let formats = if rule.at.is_some() { &rule.formats } else { &rule.expires_formats };
     let (field, text) = written(profile, expr, fields, request)?;
     let own = formats.iter().find_map(|format| Some((format.read(&text)?, format.clone())));
-    let name_of = |format: &TimeFormat| FORMATS.iter().find(|(known, _)| known == format).map_or("the format of the scheme", |(_, name)| name);
+    let name_of =
+        |format: &TimeFormat| FORMATS.iter().find(|(known, _)| known == format).map_or("the format of the scheme", |(_, name)| name);
     if let Some((at, format)) = own {
         let name = name_of(&format);
         return Some(Moment { text, field, at: Some(at), format: Some((format, name)) });
@@ -150,7 +151,8 @@ fn times(moment: &Moment, request: &Sent<'_>, all: &mut Vec<Trial>) {
         }
     };
     let (Some(at), Some((format, _))) = (moment.at, &moment.format) else { return };
-    let is_number = |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
+    let is_number =
+        |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
     for (other, name) in &FORMATS {
         let mistake = if is_number(other) && is_number(format) { Mistake::TimestampUnit } else { Mistake::TimestampForm };
         let common = mistake == Mistake::TimestampUnit && *other != TimeFormat::UnixDecimal;

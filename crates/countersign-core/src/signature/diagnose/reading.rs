@@ -119,7 +119,9 @@ pub(super) fn read<'v>(profile: &'v Profile, request: &'v Sent<'v>) -> Result<Re
         any |= value.is_some();
         match (&value, &field.from) {
             (None, FieldSource::Expr(expr)) if !field.optional => {
-                problems.extend(fault(&fields.context(request.body()), expr).and_then(|fault| missing(profile, request, &fields, &field.name, &fault)));
+                problems.extend(
+                    fault(&fields.context(request.body()), expr).and_then(|fault| missing(profile, request, &fields, &field.name, &fault)),
+                );
             }
             (Some(value), _) => {
                 let fits = field.shape.as_ref().is_none_or(|shape| match &value.data {
@@ -272,8 +274,20 @@ fn other_prefix(value: &[u8]) -> (&[u8], &[u8]) {
 /// The header that was sent in place of one that is missing.
 fn near_header(profile: &Profile, request: &Sent<'_>, name: &HeaderName) -> Option<HeaderName> {
     const PLAIN: [&str; 14] = [
-        "host", "accept", "accept-encoding", "accept-language", "user-agent", "content-type", "content-length", "connection", "cookie", "date",
-        "origin", "referer", "via", "authorization",
+        "host",
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "user-agent",
+        "content-type",
+        "content-length",
+        "connection",
+        "cookie",
+        "date",
+        "origin",
+        "referer",
+        "via",
+        "authorization",
     ];
     let free = |other: &&HeaderName| !PLAIN.contains(&other.as_str()) && profile.slots.of_header(other).is_none();
     let candidates: Vec<&HeaderName> = request.headers.keys().filter(free).collect();
@@ -288,7 +302,10 @@ fn near_header(profile: &Profile, request: &Sent<'_>, name: &HeaderName) -> Opti
     let names: Vec<String> = candidates.iter().map(|other| plain(other)).collect();
     let near = nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
     let near = near.or_else(|| {
-        names.iter().find(|other| other.len() >= 4 && wanted.len() >= 4 && (other.ends_with(&wanted) || wanted.ends_with(other.as_str()))).cloned()
+        names
+            .iter()
+            .find(|other| other.len() >= 4 && wanted.len() >= 4 && (other.ends_with(&wanted) || wanted.ends_with(other.as_str())))
+            .cloned()
     })?;
     let at = names.iter().position(|other| *other == near)?;
     candidates.get(at).map(|name| (*name).clone())
@@ -328,7 +345,9 @@ fn missing(profile: &Profile, request: &Sent<'_>, fields: &Fields<'_>, field: &s
         }
         Fault::Prefix(name, prefix) => Problem::new(Mistake::PrefixMissing, format!("{} must begin with `{prefix}`.", title(name))),
         Fault::Scheme(name, scheme) => Problem::new(Mistake::PrefixMissing, format!("{} must begin with `{scheme} `.", title(name))),
-        Fault::Unreadable => Problem::new(Mistake::FieldMalformed, format!("{field} cannot be read: it is not in the form of the scheme {}.", profile.name)),
+        Fault::Unreadable => {
+            Problem::new(Mistake::FieldMalformed, format!("{field} cannot be read: it is not in the form of the scheme {}.", profile.name))
+        }
     })
 }
 

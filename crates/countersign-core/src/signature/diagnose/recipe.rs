@@ -57,7 +57,8 @@ fn others(profile: &Profile, template: &[Piece]) -> Vec<Other> {
         match piece {
             Piece::Value(expr) => {
                 let mistake = left_out(profile, expr);
-                let detail = if mistake == Mistake::PartLeftOut { profile.parts_words(profile.direct(&expr.source)) } else { String::new() };
+                let detail =
+                    if mistake == Mistake::PartLeftOut { profile.parts_words(profile.direct(&expr.source)) } else { String::new() };
                 for template in without(template, index) {
                     all.push(Other { mistake, template, detail: detail.clone() });
                 }
@@ -235,13 +236,21 @@ fn body_digests(expr: &Expr, all: &mut Vec<(Mistake, Expr, String)>) {
     };
     let empty = Step::Default([].into());
     let (encoder, after) = expr.steps.split_first().map_or((&[][..], &[][..]), |(first, rest)| (std::slice::from_ref(first), rest));
-    all.push((Mistake::NotHashed, of_body(std::slice::from_ref(&empty), after), "the body itself stands in place of its digest".to_owned()));
+    all.push((
+        Mistake::NotHashed,
+        of_body(std::slice::from_ref(&empty), after),
+        "the body itself stands in place of its digest".to_owned(),
+    ));
     for hash in [Hash::Sha1, Hash::Md5, Hash::Sha512, Hash::Sha384] {
         let digest = [empty.clone(), Step::Filter(Filter::Digest(hash))];
         all.push((Mistake::OtherDigest, of_body(&digest, &expr.steps), format!("{hash:?} of the body")));
     }
     let twice = [Step::Filter(Filter::Hex), Step::Filter(Filter::Digest(Hash::Sha256))];
-    all.push((Mistake::NotHashed, Expr { steps: twice.iter().chain(&expr.steps).cloned().collect(), ..expr.clone() }, "the digest is hashed again".to_owned()));
+    all.push((
+        Mistake::NotHashed,
+        Expr { steps: twice.iter().chain(&expr.steps).cloned().collect(), ..expr.clone() },
+        "the digest is hashed again".to_owned(),
+    ));
     for text in ["UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"] {
         let fixed = Expr { source: Source::Text(text.as_bytes().into()), steps: [].into(), info: expr.info };
         all.push((Mistake::UnsignedPayload, fixed, format!("`{text}`")));
@@ -280,10 +289,8 @@ fn other_steps(step: &Step) -> Vec<(Mistake, Vec<Step>, &'static str)> {
             all
         }
         Step::Filter(Filter::Encode(_)) => {
-            let mut all = vec![
-                (Mistake::PathEncodedOnce, Vec::new(), ""),
-                (Mistake::PathEncodedTwice, vec![step.clone(), step.clone()], ""),
-            ];
+            let mut all =
+                vec![(Mistake::PathEncodedOnce, Vec::new(), ""), (Mistake::PathEncodedTwice, vec![step.clone(), step.clone()], "")];
             for (rules, name) in [
                 (Percent::Strict, "RFC 3986"),
                 (Percent::Form, "as forms"),
@@ -340,7 +347,9 @@ fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
             other.name = [].into();
             other.value = [].into();
         });
-        for (rules, name) in [(Percent::Form, "forms"), (Percent::Uri, "encodeURIComponent"), (Percent::DotNet, ".NET"), (Percent::Strict, "RFC 3986")] {
+        for (rules, name) in
+            [(Percent::Form, "forms"), (Percent::Uri, "encodeURIComponent"), (Percent::DotNet, ".NET"), (Percent::Strict, "RFC 3986")]
+        {
             add(Mistake::OtherPercentEncoding, &format!("names and values of parameters by the rules of {name}"), &|other| {
                 other.name = [Filter::Encode(rules)].into();
                 other.value = [Filter::Encode(rules)].into();
@@ -392,9 +401,5 @@ fn item_name(collection: &Collection) -> Expr {
         Piece::Value(expr) if matches!(expr.source, Source::ItemName) => Some(expr.clone()),
         _ => None,
     });
-    names.unwrap_or_else(|| Expr {
-        source: Source::ItemName,
-        steps: [].into(),
-        info: super::super::expression::info_of(&[]),
-    })
+    names.unwrap_or_else(|| Expr { source: Source::ItemName, steps: [].into(), info: super::super::expression::info_of(&[]) })
 }

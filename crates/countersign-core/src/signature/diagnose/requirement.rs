@@ -58,7 +58,8 @@ fn holds<'v>(bench: &mut Bench<'v>, attempt: &mut Attempt<'v>, check: &Check) ->
 
 /// The first mistake that makes it hold: one about the body or the recipe, or another way to write the digest.
 fn cause<'v>(bench: &mut Bench<'v>, check: &Check, trials: &[Trial]) -> Option<(Mistake, String)> {
-    let is_equal = matches!(check, Check::Digest(_)) || matches!(check, Check::Require(require) if matches!(require.what, Requirement::Equal(..)));
+    let is_equal =
+        matches!(check, Check::Digest(_)) || matches!(check, Check::Require(require) if matches!(require.what, Requirement::Equal(..)));
     if !is_equal {
         return None;
     }
@@ -77,7 +78,8 @@ fn cause<'v>(bench: &mut Bench<'v>, check: &Check, trials: &[Trial]) -> Option<(
     }
     let Check::Require(require) = check else { return None };
     let Requirement::Equal(a, b) = &require.what else { return None };
-    let with = |a: &Expr, b: &Expr| Check::Require(Box::new(Require { what: Requirement::Equal(a.clone(), b.clone()), ..(**require).clone() }));
+    let with =
+        |a: &Expr, b: &Expr| Check::Require(Box::new(Require { what: Requirement::Equal(a.clone(), b.clone()), ..(**require).clone() }));
     let others = |expr: &Expr| recipe::expressions(expr).into_iter().take(MOST_TRIES / 8);
     let sides = others(b).map(|(mistake, other, detail)| (mistake, with(a, &other), detail));
     let sides = sides.chain(others(a).map(|(mistake, other, detail)| (mistake, with(&other, b), detail)));
@@ -100,7 +102,8 @@ fn problem(bench: &Bench<'_>, check: &Check) -> Problem {
         Requirement::Includes(list, groups) => {
             let listed = context.read_list(list).unwrap_or_default();
             let has = |name: &str| listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_bytes()));
-            let lacks: Vec<String> = groups.iter().filter(|group| !group.iter().any(|name| has(name))).map(|group| group.join(" or ")).collect();
+            let lacks: Vec<String> =
+                groups.iter().filter(|group| !group.iter().any(|name| has(name))).map(|group| group.join(" or ")).collect();
             return Problem::new(Mistake::HeaderNotListed, format!("The list of signed headers lacks {}.", lacks.join(", ")));
         }
         Requirement::Equal(a, b) if a.info.body.max(b.info.body) != super::super::BodyUse::None => Mistake::DigestDiffers,

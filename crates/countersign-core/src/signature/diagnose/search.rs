@@ -377,7 +377,8 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
 /// What the collections of a string to sign cost.
 fn collections_cost(bench: &Bench<'_>) -> u64 {
     let request = &bench.request;
-    let headers: u64 = request.headers.iter().map(|(name, value)| length(name.as_str().as_bytes()).saturating_add(length(value.as_bytes()))).sum();
+    let headers: u64 =
+        request.headers.iter().map(|(name, value)| length(name.as_str().as_bytes()).saturating_add(length(value.as_bytes()))).sum();
     let of_collection = |collection: &Collection| {
         // Where values of one name are put together, every name is compared with every other.
         let each = if collection.repeated == Repeated::Each { EACH_PARAMETER } else { 3 * EACH_PARAMETER };

@@ -42,7 +42,9 @@ fn query(request: &Sent<'_>, all: &mut Vec<Trial>) {
     add(Mistake::QueryDecoded, decoded(true), "`+` as a space");
     add(Mistake::PercentCase, digits(sent, false), "");
     add(Mistake::PercentCase, digits(sent, true), "");
-    for (rules, name) in [(Percent::Strict, "RFC 3986"), (Percent::Form, "forms"), (Percent::Uri, "encodeURIComponent"), (Percent::DotNet, ".NET")] {
+    for (rules, name) in
+        [(Percent::Strict, "RFC 3986"), (Percent::Form, "forms"), (Percent::Uri, "encodeURIComponent"), (Percent::DotNet, ".NET")]
+    {
         for plus in [true, false] {
             add(Mistake::QueryReencoded, reencoded(sent, rules, plus), &format!("by the rules of {name}"));
         }
@@ -138,7 +140,11 @@ fn digits(sent: &str, upper: bool) -> String {
         match left {
             0 => left = if *byte == b'%' { 2 } else { 0 },
             _ => {
-                if upper { byte.make_ascii_uppercase() } else { byte.make_ascii_lowercase() }
+                if upper {
+                    byte.make_ascii_uppercase();
+                } else {
+                    byte.make_ascii_lowercase();
+                }
                 left -= 1;
             }
         }

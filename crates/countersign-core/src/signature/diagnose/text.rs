@@ -284,9 +284,6 @@ mod tests {
             some("\"@method\": GET\n\"@signature-params\": (\"@method\");created=1")
         );
         assert_eq!(changed(base, TextChange::WithoutParameter(2)), None);
-        assert_eq!(
-            changed(base, TextChange::UnquotedNames),
-            some("@method: GET\n@signature-params: (\"@method\");created=1;nonce=\"a\"")
-        );
+        assert_eq!(changed(base, TextChange::UnquotedNames), some("@method: GET\n@signature-params: (\"@method\");created=1;nonce=\"a\""));
     }
 }

@@ -45,7 +45,8 @@ fn the_secret_of_another_key_and_a_former_one_are_recognised() {
         assert_eq!(first(&diagnosis).words.contains("ck_theother"), mistake == Mistake::OtherKeysSecret);
     }
     // A secret of the key itself that has ended.
-    let ended = |ends| LiveSecret::new(&client.profile, "se_0123456789abcdef".parse().unwrap(), &client.credential(other), Some(ends)).unwrap();
+    let ended =
+        |ends| LiveSecret::new(&client.profile, "se_0123456789abcdef".parse().unwrap(), &client.credential(other), Some(ends)).unwrap();
     let headers = request.header_map();
     let suspect = Suspect { head: head(&request, &headers), body: &request.body, now: NOW, own_string: None };
     for (seconds, retired) in [(-1, true), (0, true), (1, false)] {
@@ -128,7 +129,8 @@ fn names_of_upstreams_are_tried_as_hosts() {
     let headers = request.header_map();
     let suspect = Suspect { head: head(&request, &headers), body: &request.body, now: NOW, own_string: None };
     let secrets = [client.live(client.secret)];
-    let with = |hosts: &[&str]| diagnose(&client.profile, &suspect, &Known { secrets: &secrets, hosts, ..Known::default() }, Limits::default());
+    let with =
+        |hosts: &[&str]| diagnose(&client.profile, &suspect, &Known { secrets: &secrets, hosts, ..Known::default() }, Limits::default());
     assert_eq!(first(&with(&["orders.internal:9000"])).mistakes, [Mistake::OtherHost]);
     assert!(with(&[]).findings.is_empty());
 }

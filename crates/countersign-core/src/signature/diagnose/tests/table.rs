@@ -183,7 +183,7 @@ const CASES: &[(&str, Mistake, Make)] = &[
         request
     })),
     ("v3.0", Mistake::NotSigned, |c| pair(&c.get, Request::clone)),
-    ("v3.0", Mistake::MacMalformed, |c| pair(&c.get, |sent| c.encoded(sent, |mac| hex(mac)[..60].to_owned()))),
+    ("v3.0", Mistake::MacMalformed, |c| pair(&c.get, |sent| c.encoded(sent, |mac| hex(&mac[..30])))),
 
     ("rfc9421", Mistake::BaseLines, |c| text(c, &c.get, |text| replaced(text, "\"@query\": ?", "\"@query\": "))),
     ("rfc9421", Mistake::SignatureParams, |c| text(c, &c.get, |text| text.rsplit_once('\n').unwrap().0.to_owned())),
@@ -295,7 +295,7 @@ const CASES: &[(&str, Mistake, Make)] = &[
         request
     })),
 
-    ("stripe", Mistake::SecretDecoded, |c| key(c, &c.post, &STANDARD.decode(&c.secret[6..]).unwrap())),
+    ("stripe", Mistake::SecretDecoded, |c| key(c, &c.post, &STANDARD.decode(&c.secret.as_bytes()[6..]).unwrap())),
     ("stripe", Mistake::SecretPrefix, |c| key(c, &c.post, &c.secret.as_bytes()[6..])),
     ("stripe", Mistake::TimestampLeftOut, |c| text(c, &c.post, |text| text.split_once('.').unwrap().1.to_owned())),
     ("stripe", Mistake::LinesJoined, |c| text(c, &c.post, |text| text.replacen('.', ":", 1))),
