@@ -177,7 +177,7 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
     let wanted = profile.algorithm(&fields.context(request.body()));
     let algorithm = wanted.as_ref().ok().copied().or(profile.rule.algorithm).unwrap_or(MacAlgorithm::HmacSha256);
     let offered = offered(profile, &fields, read.mac_fits);
-    let mac_is_malformed = !offered.iter().any(|offered| offered.algorithm == algorithm);
+    let malformed = malformed(profile, &fields, &offered, algorithm);
     // The length of what was sent says with which hash it was made.
     let made_with = offered.iter().map(|offered| offered.algorithm).find(|made| *made == algorithm);
     let made_with = made_with.or_else(|| offered.first().map(|offered| offered.algorithm)).unwrap_or(algorithm);
@@ -221,9 +221,7 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
         if unknown {
             findings.push(finding_of(Problem::new(Mistake::UnknownKey, Mistake::UnknownKey.what().to_owned() + "."), false));
         }
-        if mac_is_malformed {
-            findings.push(finding_of(malformed(profile, &fields, algorithm), false));
-        }
+        findings.extend(malformed.map(|problem| finding_of(problem, false)));
         if let Err(refusal) = wanted {
             let words = format!("{}.", refusal.detail.unwrap_or_default());
             findings.push(finding_of(Problem::new(Mistake::FieldMalformed, words), false));
@@ -381,18 +379,59 @@ fn refused_besides(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>) 
         None => Err(Code::SignatureMalformed.into()),
     });
     let refusal = judged.err()?;
+    if refusal.code == Code::SignatureMismatch
+        && let Some(words) = other_credential(profile, suspect, known)
+    {
+        return Some(Problem::new(Mistake::RequirementNotMet, words));
+    }
     let mistake = if refusal.code == Code::SignatureCoverage { Mistake::NotCovered } else { Mistake::RequirementNotMet };
     let detail = refusal.detail.as_deref().unwrap_or(refusal.code.title());
     Some(Problem::new(mistake, format!("{}: {detail}.", mistake.what())))
 }
 
-/// What is said about a MAC that cannot be one.
-fn malformed(profile: &Profile, fields: &Fields<'_>, algorithm: MacAlgorithm) -> Problem {
+/// What a request says of its credential that is not so.
+fn other_credential(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>) -> Option<String> {
+    let body = super::request::Body::of(suspect.body);
+    let fields = profile.find_fields(suspect.head).ok()??.complete(body).ok()?;
+    let secret = known.secrets.first()?;
+    let context = super::evaluate::Context { credential: Some(secret.credential()), ..fields.context_with(body) };
+    let wrong = profile.requires.iter().find(|require| require.of_credential && profile.check(&context, require).is_err())?;
+    Some(sentence(&wrong.mistake))
+}
+
+/// Words as a sentence. A name at their beginning stays as it is.
+fn sentence(words: &str) -> String {
+    let mut words = words.to_owned();
+    let is_name = words.split(' ').next().is_some_and(|word| word.contains(['_', '-', '.']));
+    if let Some(first) = words.get_mut(..1).filter(|_| !is_name) {
+        first.make_ascii_uppercase();
+    }
+    words + "."
+}
+
+/// What is said about a MAC that is not in the form of the scheme.
+fn malformed(profile: &Profile, fields: &Fields<'_>, offered: &[Offered], algorithm: MacAlgorithm) -> Option<Problem> {
+    if offered.iter().any(|offered| offered.algorithm == algorithm && offered.mistakes.is_empty()) {
+        return None;
+    }
     let length = fields.values.get(profile.mac).and_then(Option::as_ref).map_or(0, |mac| mac.bytes().len());
-    let sent = if fields.signature.is_some() { format!("{length} bytes") } else { format!("{length} characters") };
-    let encoding = profile.rule.encoding.words();
-    let words = format!("The signature has {sent}; {} bytes in {encoding} are asked for.", algorithm.length());
-    Problem::new(Mistake::MacMalformed, words)
+    let unit = if fields.signature.is_some() { "bytes" } else { "characters" };
+    let read = offered.first().map_or_else(String::new, |offered| {
+        let form = match offered.mistakes.first() {
+            Some(Mistake::HexForBase64) => " in hexadecimal",
+            Some(Mistake::UpperCaseHex) => " in upper-case hexadecimal",
+            Some(Mistake::Base64ForHex | Mistake::Base64OfBytes) => " in Base64",
+            Some(Mistake::Base64Alphabet) => " in Base64 with the other alphabet",
+            Some(Mistake::Base64OfHex) => " in Base64 of hexadecimal",
+            _ => "",
+        };
+        format!(", which are {} bytes{form}", offered.bytes.len())
+    });
+    let (asked, encoding) = (algorithm.length(), profile.rule.encoding.words());
+    Some(Problem::new(
+        Mistake::MacMalformed,
+        format!("The signature has {length} {unit}{read}; {asked} bytes in {encoding} are asked for."),
+    ))
 }
 
 /// The client's string to sign beside ours: the piece of ours that has most in common with it.

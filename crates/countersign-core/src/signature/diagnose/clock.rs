@@ -31,29 +31,21 @@ pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, mo
         let mistake = if is_number(found) && wanted.is_some_and(is_number) { Mistake::TimestampUnit } else { Mistake::TimestampForm };
         Problem::new(mistake, format!("The timestamp {shown} is in {name}; the scheme asks for {asked}."))
     };
-    let times = match times::read(rule, &fields.context(body)) {
-        Ok(times) => times,
-        Err(_) => {
-            let Some((_, format, name)) = guess(&moment.text, now) else {
-                return Some(Problem::new(
-                    Mistake::FieldMalformed,
-                    format!("The timestamp {shown} is not a time in the format of the scheme."),
-                ));
-            };
-            return Some(form(&format, name));
-        }
+    let Ok(times) = times::read(rule, &fields.context(body)) else {
+        let problem = match guess(&moment.text, now) {
+            Some((_, format, name)) => form(&format, name),
+            None => Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} is not a time in the format of the scheme.")),
+        };
+        return Some(problem);
     };
-    let refusal = match times.judge(now) {
-        Err(refusal) => refusal,
+    let Err(refusal) = times.judge(now) else {
         // A shape can refuse what the format reads, such as `1764000000.5`.
-        Ok(()) => {
-            let field = profile.fields.get(moment.field?)?;
-            let shape = field.shape.as_ref().filter(|shape| !shape.fits(&moment.text))?;
-            return Some(match guess(&moment.text, now) {
-                Some((_, format, name)) if Some(&format) != wanted => form(&format, name),
-                _ => Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} must be {}.", shape.words())),
-            });
-        }
+        let field = profile.fields.get(moment.field?)?;
+        let shape = field.shape.as_ref().filter(|shape| !shape.fits(&moment.text))?;
+        return Some(match guess(&moment.text, now) {
+            Some((_, format, name)) if Some(&format) != wanted => form(&format, name),
+            _ => Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} must be {}.", shape.words())),
+        });
     };
     let is_plausible = |at: UnixMillis| at.since(now).max(now.since(at)) < Duration::from_secs(400 * 86_400);
     if !is_plausible(times.signed_at)

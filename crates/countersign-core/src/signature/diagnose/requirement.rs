@@ -109,9 +109,5 @@ fn problem(bench: &Bench<'_>, check: &Check) -> Problem {
         Requirement::Equal(a, b) if a.info.body.max(b.info.body) != super::super::BodyUse::None => Mistake::DigestDiffers,
         _ => Mistake::RequirementNotMet,
     };
-    let mut words = require.mistake.to_string();
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    Problem::new(mistake, format!("{words}."))
+    Problem::new(mistake, super::sentence(&require.mistake))
 }

@@ -30,9 +30,12 @@ const EACH_MAC: u64 = 1024;
 const EACH_PARAMETER: u64 = 64;
 const EACH_HEADER: u64 = 1;
 
+/// Mistakes with their details.
+type Mistakes = Vec<(Mistake, String)>;
+
 /// What verifies: every mistake that has to be made for it, with its detail.
 pub(super) struct Hit<'v> {
-    pub(super) mistakes: Vec<(Mistake, String)>,
+    pub(super) mistakes: Mistakes,
     /// The way to sign that verifies, for showing where its text differs.
     pub(super) attempt: Attempt<'v>,
 }
@@ -69,7 +72,7 @@ pub(super) struct Search<'s, 'b, 'v> {
     /// The right strings to sign.
     plain: Vec<Vec<u8>>,
     /// The keys of the request, by secret.
-    keys: Rc<[hmac::Key]>,
+    keys: Rc<[Option<hmac::Key>]>,
     weights: Weights,
     hits: Vec<Hit<'v>>,
     /// The string that verifies.
@@ -102,7 +105,7 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
             body: costs.body,
             mac: weight(bench.algorithm.hash()),
         };
-        let (seen, plain, keys) = (HashSet::new(), Vec::new(), Rc::default());
+        let (seen, plain, keys) = (HashSet::new(), Vec::new(), Rc::from([]));
         Self { bench, ground, left: limits, exhausted: false, seen, plain, keys, weights, hits: Vec::new(), won: None }
     }
 
@@ -110,15 +113,17 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     pub(super) fn run(mut self, trials: &[Trial]) -> Outcome<'v> {
         let mut plain = self.bench.as_sent();
         self.plain = self.bench.texts(&mut plain, self.ground.secrets.first());
-        self.keys = self.ground.secrets.iter().filter_map(|secret| self.bench.key(&mut plain, secret)).collect();
+        self.keys = self.ground.secrets.iter().map(|secret| self.bench.key(&mut plain, secret)).collect();
         let as_sent = self.as_sent(&mut plain);
         let likely = trials.partition_point(|trial| trial.common);
         let (likely, rest) = trials.split_at_checked(likely).unwrap_or_default();
         if !as_sent && self.hits.is_empty() {
             self.singles(likely);
         }
+        // Where the client's own string verifies, the key is right.
+        let own = if as_sent { None } else { self.own_string() };
         let mut key_trials = Vec::new();
-        if !as_sent && self.hits.is_empty() {
+        if !as_sent && self.hits.is_empty() && own.is_none() {
             for secret in self.ground.secrets {
                 key_trials.extend(keys::trials(&self.bench.profile, secret, self.ground.key_id.as_deref(), self.ground.now));
             }
@@ -128,10 +133,10 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
             self.singles(rest);
         }
         if !as_sent && self.hits.is_empty() {
-            self.own_string();
-        }
-        if !as_sent && self.hits.is_empty() {
             self.pairs(likely, &key_trials);
+        }
+        if let (Some(mistakes), true) = (own, self.hits.is_empty()) {
+            self.hit(mistakes, plain);
         }
         Outcome { hits: self.hits, as_sent, exhausted: self.exhausted }
     }
@@ -210,17 +215,14 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
         }
     }
 
-    /// The client's own string, when no mistake was found that leads to it.
-    fn own_string(&mut self) {
-        let Some(own) = self.ground.own_string else { return };
+    /// What is wrong if the client's own string is what it signed.
+    fn own_string(&mut self) -> Option<Mistakes> {
+        let own = self.ground.own_string?;
         let keys = Rc::clone(&self.keys);
-        for (secret, key) in keys.iter().enumerate() {
-            if let Some(offered) = self.verifies(key, own) {
-                let plain = self.bench.as_sent();
-                let mistakes = self.mistakes(Match { offered, secret }, vec![(Mistake::OwnString, String::new())]);
-                return self.hit(mistakes, plain);
-            }
-        }
+        keys.iter().enumerate().find_map(|(secret, key)| {
+            let offered = self.verifies(key.as_ref()?, own)?;
+            Some(self.mistakes(Match { offered, secret }, vec![(Mistake::OwnString, String::new())]))
+        })
     }
 
     /// Other keys over the right string, and over the client's own.
@@ -309,7 +311,7 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
                 self.made(&texts);
             }
             let own = if other_key { self.bench.key(attempt, secret) } else { None };
-            let Some(key) = own.as_ref().or(keys.get(index)) else { continue };
+            let Some(key) = own.as_ref().or(keys.get(index).and_then(Option::as_ref)) else { continue };
             for text in &texts {
                 let hash = hash(text);
                 // With one text for all secrets, the last of them closes it.
@@ -356,7 +358,7 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
     }
 
     /// All that is wrong when a match is what the client meant.
-    fn mistakes(&self, found: Match, mut mistakes: Vec<(Mistake, String)>) -> Vec<(Mistake, String)> {
+    fn mistakes(&self, found: Match, mut mistakes: Mistakes) -> Mistakes {
         let Some(offered) = self.ground.offered.get(found.offered) else { return mistakes };
         mistakes.extend(offered.mistakes.iter().map(|mistake| (*mistake, String::new())));
         if offered.algorithm != self.ground.algorithm {
@@ -367,7 +369,7 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
         mistakes
     }
 
-    fn hit(&mut self, mistakes: Vec<(Mistake, String)>, attempt: Attempt<'v>) {
+    fn hit(&mut self, mistakes: Mistakes, attempt: Attempt<'v>) {
         self.hits.push(Hit { mistakes, attempt });
     }
 }

@@ -141,9 +141,9 @@ fn digits(sent: &str, upper: bool) -> String {
             0 => left = if *byte == b'%' { 2 } else { 0 },
             _ => {
                 if upper {
-                    byte.make_ascii_uppercase()
+                    byte.make_ascii_uppercase();
                 } else {
-                    byte.make_ascii_lowercase()
+                    byte.make_ascii_lowercase();
                 }
                 left -= 1;
             }

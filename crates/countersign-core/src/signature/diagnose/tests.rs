@@ -1,5 +1,6 @@
 //! Requests that are broken on purpose, each by one honest mistake of a client.
 
+mod cases;
 mod limits;
 mod table;
 
@@ -59,11 +60,6 @@ impl Request {
         map
     }
 
-    fn header(&mut self, name: &str) -> &mut String {
-        let index = self.headers.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)).unwrap_or_else(|| panic!("no {name}"));
-        &mut self.headers[index].1
-    }
-
     fn set(&mut self, name: &str, value: &str) {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -77,6 +73,9 @@ impl Request {
     }
 }
 
+type MakeKey = fn(&Client) -> Vec<u8>;
+type Encode = fn(&[u8]) -> String;
+
 /// A client of one scheme.
 struct Client {
     profile: Profile,
@@ -86,8 +85,8 @@ struct Client {
     /// What more of the credential the gateway knows.
     attributes: &'static str,
     /// The key of the MAC, made here and not by the code under test.
-    key: fn(&Client) -> Vec<u8>,
-    encode: fn(&[u8]) -> String,
+    key: MakeKey,
+    encode: Encode,
     algorithm: hmac::Algorithm,
     post: Request,
     get: Request,
@@ -115,14 +114,14 @@ const ORDER: &str = "{\"item\": \"tea\", \"count\": 2, \"note\": \"a/b\"}";
 
 impl Client {
     fn of(name: &'static str) -> Self {
-        let (constants, secret, key, encode): (&[(&str, &str)], _, fn(&Client) -> Vec<u8>, fn(&[u8]) -> String) = match name {
+        let (constants, secret, key, encode): (&[(&str, &str)], _, MakeKey, Encode) = match name {
             "v3.0" | "slack" | "github" => (&[], TEXT_SECRET, plain, hex),
             "stripe" => (&[], WEBHOOK_SECRET, plain, hex),
             "rfc9421" | "cavage" | "kong" | "hawk" => (&[], TEXT_SECRET, plain, base64),
             "sigv4" => (&[("region", "eu-1"), ("service", "orders")], TEXT_SECRET, sigv4_key, hex),
             "oauth1" => (&[], TEXT_SECRET, |client| [client.secret.as_bytes(), b"&token-secret"].concat(), base64),
             "amx" => (&[], BASE64_SECRET, |client| STANDARD.decode(client.secret).unwrap(), base64),
-            "standardwebhooks" => (&[], WEBHOOK_SECRET, |client| STANDARD.decode(&client.secret[6..]).unwrap(), base64),
+            "standardwebhooks" => (&[], WEBHOOK_SECRET, |client| STANDARD.decode(&client.secret.as_bytes()[6..]).unwrap(), base64),
             "edgegrid" => (&[("access_token", "akab-token")], TEXT_SECRET, edgegrid_key, base64),
             other => panic!("{other}"),
         };

@@ -183,7 +183,7 @@ const CASES: &[(&str, Mistake, Make)] = &[
         request
     })),
     ("v3.0", Mistake::NotSigned, |c| pair(&c.get, Request::clone)),
-    ("v3.0", Mistake::MacMalformed, |c| pair(&c.get, |sent| c.encoded(sent, |mac| hex(mac)[..60].to_owned()))),
+    ("v3.0", Mistake::MacMalformed, |c| pair(&c.get, |sent| c.encoded(sent, |mac| hex(&mac[..30])))),
 
     ("rfc9421", Mistake::BaseLines, |c| text(c, &c.get, |text| replaced(text, "\"@query\": ?", "\"@query\": "))),
     ("rfc9421", Mistake::SignatureParams, |c| text(c, &c.get, |text| text.rsplit_once('\n').unwrap().0.to_owned())),
@@ -294,7 +294,7 @@ const CASES: &[(&str, Mistake, Make)] = &[
         request
     })),
 
-    ("stripe", Mistake::SecretDecoded, |c| key(c, &c.post, &STANDARD.decode(&c.secret[6..]).unwrap())),
+    ("stripe", Mistake::SecretDecoded, |c| key(c, &c.post, &STANDARD.decode(&c.secret.as_bytes()[6..]).unwrap())),
     ("stripe", Mistake::SecretPrefix, |c| key(c, &c.post, &c.secret.as_bytes()[6..])),
     ("stripe", Mistake::TimestampLeftOut, |c| text(c, &c.post, |text| text.split_once('.').unwrap().1.to_owned())),
     ("stripe", Mistake::LinesJoined, |c| text(c, &c.post, |text| text.replacen('.', ":", 1))),
@@ -315,6 +315,17 @@ const CASES: &[(&str, Mistake, Make)] = &[
     })),
     ("github", Mistake::JsonRewritten, |c| view(c, &c.post, |r| r.body = COMPACT.replace('/', "\\/").into())),
     ("github", Mistake::KeyAndStringSwapped, |c| pair(&c.post, |sent| c.encoded(sent, |_| hex(&mac(ORDER.as_bytes(), c.secret.as_bytes()))))),
+
+    ("hawk", Mistake::QueryLeftOut, |c| view(c, &c.get, |r| r.target = "/Orders/List".to_owned())),
+    ("hawk", Mistake::TrailingNewline, |c| text(c, &c.get, |text| text.strip_suffix('\n').unwrap().to_owned())),
+    ("hawk", Mistake::HostPort, |c| {
+        let mut sent = c.get.clone();
+        sent.host = "api.example.com:8443";
+        text(c, &sent, |text| replaced(text, "api.example.com\n", "api.example.com:8443\n"))
+    }),
+    ("hawk", Mistake::OtherScheme, |c| view(c, &c.get, |r| r.scheme = Scheme::Http)),
+    ("hawk", Mistake::HexForBase64, |c| pair(&c.get, |sent| c.encoded(sent, hex))),
+    ("hawk", Mistake::JsonRewritten, |c| view(c, &c.post, |r| r.body = COMPACT.into())),
 
     ("edgegrid", Mistake::QueryLeftOut, |c| view(c, &c.get, |r| r.target = "/Orders/List".to_owned())),
     ("edgegrid", Mistake::DerivationLeftOut, |c| key(c, &c.get, c.secret.as_bytes())),
