@@ -126,13 +126,17 @@ fn a_callers_own_string_is_compared() {
 #[test]
 fn secrets_are_never_shown() {
     // The secret stands in the string to sign of this scheme.
-    let request = "POST /v3/pay HTTP/1.1\nHost: h\nX-LINE-ChannelId: 7\nX-LINE-Authorization-Nonce: 0123456789\n\
-        X-LINE-Authorization: MAZ6K44AEXLg4NcVzJ6Brs+a6uzTl+Gja3BaI/4BBw8=\n\n{}";
-    let own = file("line-pay-secret/v3/pay{}0123456788");
+    let request = "POST /v3/pay HTTP/1.1\nHost: h\nX-LINE-ChannelId: 7\nX-LINE-Authorization-Nonce: 01234567-89ab-4cde-8f01-23456789abcd\n\
+        X-LINE-Authorization: JwhT/kiEmzfzFq42C+F1QWB4ZZMrqntqVri472da4HU=\n\n{}";
+    let own = file("line-pay-secret/v3/pay{}01234567-89ab-4cde-8f01-23456789abce");
     for words in ["", "--json"] {
         let words = format!("{words} --profile line-pay --string-to-sign {}", own.path().display());
         let said = verify(&words, r#"{"7": ["other", {"secret": "line-pay-secret"}]}"#, request).unwrap();
-        assert!(said.contains("<secret>/v3/pay{}0123456789") && said.contains("<secret>/v3/pay{}0123456788"), "{said}");
+        assert!(
+            said.contains("<secret>/v3/pay{}01234567-89ab-4cde-8f01-23456789abcd")
+                && said.contains("<secret>/v3/pay{}01234567-89ab-4cde-8f01-23456789abce"),
+            "{said}"
+        );
         assert!(!said.contains("line-pay-secret"), "{said}");
     }
 }
