@@ -1,6 +1,7 @@
 //! Collections: text made of many headers or parameters, as canonical queries and lists of signed headers are.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use http::HeaderName;
 
@@ -192,10 +193,9 @@ impl<'v> Gathered<'_, '_, 'v> {
         if from != From::Headers {
             let before = self.items.len();
             let mut dropped = false;
-            let mut found = self.parameters_of(from)?;
+            let mut found = VecDeque::from(self.parameters_of(from)?);
             found.retain(|item| self.wants(item.name.as_slice()));
-            while !found.is_empty() {
-                let name = found.remove(0);
+            while let Some(name) = found.pop_front() {
                 if self.collection.repeated == Repeated::Each {
                     self.values(&name.name, vec![name.value], name.pair)?;
                     continue;

@@ -99,7 +99,18 @@ pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     match wanted {
         [] => Some(0),
         [byte] => text.iter().position(|other| other == byte),
-        _ => text.windows(wanted.len()).position(|window| window == wanted),
+        [first, ..] => {
+            // Most bytes are not the first one of what is wanted, and need no comparison.
+            let mut from = 0;
+            loop {
+                let rest = text.get(from..)?;
+                let at = rest.iter().position(|other| other == first)?;
+                if rest.get(at..)?.starts_with(wanted) {
+                    return Some(from + at);
+                }
+                from += at + 1;
+            }
+        }
     }
 }
 
