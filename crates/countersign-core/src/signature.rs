@@ -10,6 +10,7 @@
 //! - `rfc9421`: HTTP Message Signatures, the one scheme that is not a template.
 //! - `request`, `body`: the request as profiles read it.
 //! - `signing`, `trace`: the same interpreter, to sign and to explain.
+//! - `diagnose`: which known mistake makes a refused signature verify.
 //!
 //! The way of a signed request: [`Profile::find_fields`], [`Fields::check_time`] before the body is read, [`Fields::verify`],
 //! then the caller claims [`MacGood::claim`] and gives what came of it to [`MacGood::finish`]. Only that makes a proof.
@@ -22,6 +23,7 @@ mod collect;
 pub mod content_digest;
 pub mod coverage;
 mod detect;
+pub mod diagnose;
 mod encoding;
 mod evaluate;
 mod expression;

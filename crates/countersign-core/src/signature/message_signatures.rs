@@ -14,7 +14,7 @@ use crate::code::{Code, Refusal};
 use crate::secret::push_hex;
 
 /// The `[rfc9421]` table of a profile.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Rule {
     /// The label of the signature that counts, if it must have one.
     pub(super) label: Option<String>,

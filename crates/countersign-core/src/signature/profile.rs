@@ -49,7 +49,7 @@ pub struct Profile {
 }
 
 /// A field of a signature.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Field {
     pub(super) name: Box<str>,
     pub(super) from: FieldSource,
@@ -60,7 +60,7 @@ pub(super) struct Field {
 }
 
 /// Where a field comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum FieldSource {
     Expr(Expr),
     /// A parameter of the signature that the built-in found.
@@ -68,7 +68,7 @@ pub(super) enum FieldSource {
 }
 
 /// How the key of the MAC is made of the secret.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct KeyRule {
     pub(super) material: Template,
     pub(super) derive: Vec<Derive>,
@@ -81,7 +81,7 @@ pub(super) struct KeyRule {
 }
 
 /// One step of a chain: the key becomes the MAC of this text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Derive {
     Text(Template),
     Each(Expr),
@@ -96,7 +96,7 @@ pub(super) enum KeyText {
 }
 
 /// How the MAC is computed and written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct MacRule {
     /// What counts when the request says nothing.
     pub(super) algorithm: Option<MacAlgorithm>,
@@ -175,7 +175,7 @@ impl MacAlgorithm {
 }
 
 /// What a request must hold beside its MAC.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Require {
     /// Only if this is there, or is not.
     pub(super) condition: Option<(Expr, bool)>,
@@ -185,7 +185,7 @@ pub(super) struct Require {
     pub(super) of_credential: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Requirement {
     Equal(Expr, Expr),
     /// A list must hold one of each group, in any case.
@@ -196,7 +196,7 @@ pub(super) enum Requirement {
 }
 
 /// How old a signature may be.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TimeRule {
     pub(super) at: Option<Expr>,
     pub(super) formats: Vec<TimeFormat>,
@@ -210,7 +210,7 @@ pub(super) struct TimeRule {
 }
 
 /// A window that the request chooses.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Window {
     pub(super) from: Expr,
     pub(super) in_millis: bool,
@@ -218,7 +218,7 @@ pub(super) struct Window {
 }
 
 /// What is claimed beside the hash of what was signed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ReplayRule {
     pub(super) once: Vec<Expr>,
     pub(super) counter: Option<Expr>,
@@ -253,6 +253,34 @@ impl std::fmt::Debug for Profile {
 }
 
 impl Profile {
+    /// A copy to change and to try: what verifies with it proves nothing. It detects nothing and does not sign.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            title: Box::default(),
+            source: Box::default(),
+            detect: Vec::new(),
+            slots: self.slots.clone(),
+            fields: self.fields.clone(),
+            key_id: self.key_id,
+            mac: self.mac,
+            collections: self.collections.clone(),
+            lets: self.lets.clone(),
+            let_names: self.let_names.clone(),
+            key: self.key.clone(),
+            rule: self.rule.clone(),
+            requires: self.requires.clone(),
+            time: self.time.clone(),
+            replay: self.replay.clone(),
+            uncovered: self.uncovered,
+            sign: Vec::new(),
+            builtin: self.builtin.clone(),
+            body: self.body,
+            tier: self.tier,
+            nobody: LiveSecret::nobody(),
+        }
+    }
+
     /// What rules call it.
     pub const fn name(&self) -> &ProfileName {
         &self.name

@@ -178,6 +178,31 @@ impl LiveSecret {
         context.write(template, out, &mut Provenance::default())
     }
 
+    /// The text of the secret, for those who explain a refusal: never to be shown.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The same secret with another text, not made ready: its keys are made anew for each request. Nothing is claimed with it.
+    pub(super) fn with_text(&self, text: Zeroizing<Vec<u8>>) -> Self {
+        Self {
+            id: None,
+            text,
+            attributes: self.attributes.clone(),
+            keys: Vec::new(),
+            fingerprint: Fingerprint([0; 16]),
+            ends: self.ends,
+            is_nobodys: false,
+        }
+    }
+
+    /// The same secret without one attribute, if it has that.
+    pub(super) fn without_attribute(&self, index: usize) -> Option<Self> {
+        let mut other = self.with_text(self.text.clone());
+        other.attributes.get_mut(index)?.take()?;
+        Some(other)
+    }
+
     pub(super) fn credential(&self) -> Credential<'_> {
         Credential { secret: &self.text, attributes: &self.attributes }
     }

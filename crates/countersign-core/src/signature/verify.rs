@@ -397,7 +397,7 @@ impl Context<'_, '_> {
         }))
     }
 
-    fn read_list(&self, expr: &Expr) -> Result<Vec<Vec<u8>>, Refusal> {
+    pub(super) fn read_list(&self, expr: &Expr) -> Result<Vec<Vec<u8>>, Refusal> {
         let context: Context<'_, '_> = *self;
         Ok(match context.read(expr)?.map(|value| value.data) {
             Some(Data::Many(list)) => list.iter().map(|bytes| bytes.as_slice().to_vec()).collect(),

@@ -1,0 +1,79 @@
+//! What is wrong with the time of a signature.
+
+use std::time::Duration;
+
+use super::super::fields::Fields;
+use super::super::profile::Profile;
+use super::super::request::Body;
+use super::super::time_format::TimeFormat;
+use super::super::times;
+use super::mistake::Mistake;
+use super::moment::{FORMATS, Moment, guess};
+use super::reading::Problem;
+use super::visible::quoted;
+use crate::code::Code;
+use crate::now::UnixMillis;
+
+/// How far off a time zone a clock may be besides.
+const SLACK: Duration = Duration::from_secs(120);
+
+/// What the time check has to say, with the likely cause. `fields` are complete.
+pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, moment: &Moment, now: UnixMillis) -> Option<Problem> {
+    let rule = profile.time.as_ref()?;
+    let wanted = rule.formats.first().or(rule.expires_formats.first());
+    let shown = quoted(&moment.text, 0);
+    let form = |found: &TimeFormat, name: &str| {
+        let asked = wanted
+            .and_then(|wanted| FORMATS.iter().find(|(known, _)| known == wanted))
+            .map_or("the format of the scheme", |(_, name)| name);
+        let is_number =
+            |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
+        let mistake = if is_number(found) && wanted.is_some_and(is_number) { Mistake::TimestampUnit } else { Mistake::TimestampForm };
+        Problem::new(mistake, format!("The timestamp {shown} is in {name}; the scheme asks for {asked}."))
+    };
+    let Ok(times) = times::read(rule, &fields.context(body)) else {
+        let problem = match guess(&moment.text, now) {
+            Some((_, format, name)) => form(&format, name),
+            None => Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} is not a time in the format of the scheme.")),
+        };
+        return Some(problem);
+    };
+    let Err(refusal) = times.judge(now) else {
+        // A shape can refuse what the format reads, such as `1764000000.5`.
+        let field = profile.fields.get(moment.field?)?;
+        let shape = field.shape.as_ref().filter(|shape| !shape.fits(&moment.text))?;
+        return Some(match guess(&moment.text, now) {
+            Some((_, format, name)) if Some(&format) != wanted => form(&format, name),
+            _ => Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} must be {}.", shape.words())),
+        });
+    };
+    let is_plausible = |at: UnixMillis| at.since(now).max(now.since(at)) < Duration::from_secs(400 * 86_400);
+    if !is_plausible(times.signed_at)
+        && let Some((_, format, name)) = guess(&moment.text, now)
+    {
+        return Some(form(&format, name));
+    }
+    let (off, side) = match times.signed_at.since(now) {
+        Duration::ZERO => (now.since(times.signed_at), "behind"),
+        ahead => (ahead, "ahead of"),
+    };
+    let seconds = off.as_secs_f64();
+    // Its window has not passed, so its own end has.
+    let ended = rule.at.is_none() || (off <= rule.past && rule.window.is_none());
+    if refusal.code == Code::TimestampTooOld && ended {
+        return Some(Problem::new(
+            Mistake::Expired,
+            format!("The signature said itself until when it is good, and that is {} s ago.", now.since(times.good_until).as_secs_f64()),
+        ));
+    }
+    let half_hours = (off + SLACK).as_secs() / 1800;
+    let rest = off.abs_diff(Duration::from_secs(half_hours * 1800));
+    if (1..=28).contains(&half_hours) && rest <= SLACK {
+        let (whole, half) = (half_hours / 2, if half_hours % 2 == 1 { ".5" } else { "" });
+        return Some(Problem::new(
+            Mistake::LocalTime,
+            format!("The timestamp is {whole}{half} hours {side} our clock: local time was written as UTC."),
+        ));
+    }
+    Some(Problem::new(Mistake::ClockOff, format!("The timestamp is {seconds} s {side} our clock.")))
+}
