@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use countersign_core::code::Code;
+use countersign_core::signature::diagnose::mistake::{Kind, Mistake};
 use serde_json::Value;
 
 /// What the pure centre may depend on. A new name here needs a reason in `ARCHITECTURE.md`.
@@ -50,6 +51,29 @@ fn the_page_of_codes_is_the_table_in_the_code() {
         page.push_str(&format!("\n## {code}\n\n{} · {}. {}\n", code.status(), code.title(), code.fix()));
     }
     assert_printed("docs/reference/codes.md", &page);
+}
+
+#[test]
+fn the_page_of_mistakes_is_the_table_in_the_code() {
+    let mut page = String::from(
+        "# Mistakes in signing\n\nWhat a client can have done when its signature is refused, as `countersign verify`, the admin API and, for a key in diagnose mode, the\n\
+         `hints` of an answer name it. The code never changes; the words around it may.\n\n\
+         <!-- Printed from crates/countersign-core/src/signature/diagnose/mistake.rs: UPDATE=1 cargo nextest run -p countersign-e2e tidy -->\n",
+    );
+    for (kind, heading) in [
+        (
+            Kind::Tried,
+            "Found by making them\n\nThe MAC that was sent verifies under this change, so it is what the client did. Several can be made together.\n\nThe signature verifies if ...",
+        ),
+        (Kind::Read, "Found by reading the request"),
+    ] {
+        page.push_str(&format!("\n## {heading}\n\n| code | what | what to do |\n|---|---|---|\n"));
+        for mistake in Mistake::ALL.iter().filter(|mistake| mistake.kind() == kind) {
+            let cell = |text: &str| text.replace('|', "\\|");
+            page.push_str(&format!("| `{mistake}` | {} | {} |\n", cell(mistake.what()), cell(mistake.fix())));
+        }
+    }
+    assert_printed("docs/reference/mistakes.md", &page);
 }
 
 #[test]
