@@ -7,7 +7,7 @@
 //! - `mistake`: the table of all of them.
 //! - `reading`, `requirement`, `clock`: what can be seen without a MAC.
 //! - `target`, `head`, `body`, `moment`, `recipe`, `text`, `keys`: the mistakes that are tried.
-//! - `bench`, `search`: trying them. `offered`: the MAC in every form.
+//! - `bench`, `search`: trying them. `offered`: the MAC in every form. `finding`: the words.
 //! - `sent`, `change`, `json`, `visible`, `difference`: what these are made with.
 //!
 //! What is said never holds a secret, a key or a MAC; it repeats only what the client sent and the string to sign.
@@ -17,6 +17,7 @@ mod body;
 mod change;
 mod clock;
 mod difference;
+mod finding;
 mod head;
 mod json;
 mod keys;
@@ -48,18 +49,17 @@ use crate::now::UnixMillis;
 use bench::Bench;
 use change::{Area, Trial};
 pub use difference::Difference;
+pub use finding::Finding;
+use finding::{Hidden, finding_of, malformed, merged, of_hits, of_requirement, sentence};
 use mistake::Mistake;
 use offered::Offered;
 use reading::Problem;
-use search::{Ground, Hit, Outcome, Search};
+use search::{Ground, Search};
 use sent::Sent;
 pub use visible::visible;
 
 /// How large a body may be, in bytes. Requests with larger ones are not diagnosed.
 pub const MOST_BODY: usize = 64 * 1024;
-
-/// How many findings are reported at most.
-const MOST_FINDINGS: usize = 3;
 
 /// A request whose signature was refused.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,7 @@ pub struct Known<'k> {
 pub struct OtherSecret<'k> {
     /// What it is.
     pub whose: Whose<'k>,
-    /// The secret, made ready for the profile of the request.
+    /// The secret, of any profile.
     pub secret: &'k LiveSecret,
 }
 
@@ -137,37 +137,26 @@ pub struct Diagnosis {
     pub exhausted: bool,
 }
 
-/// One explanation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What the client did: one mistake, or several that were made together. Never empty.
-    pub mistakes: Vec<Mistake>,
-    /// Whether the signature verifies once they are taken into account. If not, they are what reading the request shows.
-    pub verifies: bool,
-    /// The explanation.
-    pub words: String,
-    /// What to do.
-    pub fix: String,
-}
-
 /// Looks for what is wrong with a signature.
 pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, limits: Limits) -> Diagnosis {
     if suspect.body.len() > MOST_BODY {
         return Diagnosis { exhausted: true, ..Diagnosis::default() };
     }
     let as_sent = Sent::of(suspect.head, suspect.body);
+    let hidden = Hidden::of(known);
+    let only = |problems: Vec<Problem>| {
+        let findings = problems.into_iter().map(|problem| finding_of(problem, false)).collect();
+        Diagnosis { findings: hidden.hide(merged(findings)), ..Diagnosis::default() }
+    };
     if let Some(other) = other_profile(profile, &suspect.head, known) {
-        return Diagnosis { findings: vec![finding_of(other, false)], ..Diagnosis::default() };
+        return only(vec![other]);
     }
     let (request, mut problems) = reading::repair(profile, &as_sent);
     let read = match reading::read(profile, &request) {
         Ok(read) => read,
         Err(problem) => {
             problems.push(problem);
-            return Diagnosis {
-                findings: problems.into_iter().map(|problem| finding_of(problem, false)).collect(),
-                ..Diagnosis::default()
-            };
+            return only(problems);
         }
     };
     problems.extend(read.problems);
@@ -208,7 +197,7 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
     let right = outcome.as_sent;
     let mut findings: Vec<Finding> = problems.into_iter().map(|problem| finding_of(problem, right)).collect();
     findings.extend(unmet.into_iter().map(|unmet| of_requirement(unmet, right)));
-    findings.extend(of_hits(&mut bench, &outcome));
+    findings.extend(of_hits(&mut bench, &outcome, &hidden));
     findings.extend(late.map(|problem| finding_of(problem, right)));
     if findings.is_empty() && right {
         match refused_besides(profile, suspect, known) {
@@ -227,9 +216,8 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
             findings.push(finding_of(Problem::new(Mistake::FieldMalformed, words), false));
         }
     }
-    compare(&mut bench, suspect, &mut diagnosis);
-    diagnosis.findings = merged(findings);
-    hide(&mut diagnosis, known);
+    compare(&mut bench, suspect, &hidden, &mut diagnosis);
+    diagnosis.findings = hidden.hide(merged(findings));
     diagnosis
 }
 
@@ -327,50 +315,6 @@ fn likely_first(trials: Vec<Trial>, texts: Vec<Trial>) -> Vec<Trial> {
     all
 }
 
-/// What a hit says, with the line of the string to sign that it changes.
-fn of_hits<'v>(bench: &mut Bench<'v>, outcome: &Outcome<'v>) -> Vec<Finding> {
-    let all = outcome.hits.iter().map(|Hit { mistakes, attempt }| {
-        let what: Vec<String> = mistakes.iter().map(|(mistake, detail)| clause(*mistake, detail)).collect();
-        let mut words = format!("The signature verifies if {}.", what.join(", and if "));
-        let ours = bench.shown(&mut bench.as_sent());
-        let theirs = bench.shown(&mut attempt.clone());
-        let names = bench.profile.let_names.iter().zip(ours.lets.iter().zip(&theirs.lets));
-        // The text that people see: a hash in the last line says nothing.
-        let piece =
-            names.filter(|(_, (ours, _))| ours.contains(&b'\n')).find_map(|(name, (ours, theirs))| difference::first(name, ours, theirs));
-        if let Some(at) = piece.or_else(|| difference::first("the string to sign", &ours.message, &theirs.message)) {
-            let show = |line: &Option<String>| line.clone().unwrap_or_else(|| "not there".to_owned());
-            words.push_str(&format!(" Line {} of {} is then {}; it must be {}.", at.line, at.piece, show(&at.theirs), show(&at.ours)));
-        }
-        let mut fixes: Vec<&str> = mistakes.iter().map(|(mistake, _)| mistake.fix()).collect();
-        fixes.dedup();
-        Finding { mistakes: mistakes.iter().map(|(mistake, _)| *mistake).collect(), verifies: true, words, fix: fixes.join(" ") }
-    });
-    all.collect()
-}
-
-fn clause(mistake: Mistake, detail: &str) -> String {
-    if detail.is_empty() { mistake.what().to_owned() } else { format!("{} ({detail})", mistake.what()) }
-}
-
-fn finding_of(problem: Problem, verifies: bool) -> Finding {
-    let mut words = problem.words;
-    if verifies {
-        words.push_str(" The signature verifies besides that.");
-    }
-    Finding { mistakes: vec![problem.mistake], verifies, words, fix: problem.mistake.fix().to_owned() }
-}
-
-fn of_requirement(unmet: requirement::Unmet, right: bool) -> Finding {
-    let Some((mistake, detail)) = unmet.cause else { return finding_of(unmet.problem, right) };
-    let words = if right {
-        format!("{} The signature verifies if {}.", unmet.problem.words, clause(mistake, &detail))
-    } else {
-        format!("{} It is what it must be if {}.", unmet.problem.words, clause(mistake, &detail))
-    };
-    Finding { mistakes: vec![mistake, unmet.problem.mistake], verifies: right, words, fix: mistake.fix().to_owned() }
-}
-
 /// What else keeps a signature from being accepted whose MAC is right.
 fn refused_besides(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>) -> Option<Problem> {
     let body = super::request::Body::of(suspect.body);
@@ -399,45 +343,11 @@ fn other_credential(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>)
     Some(sentence(&wrong.mistake))
 }
 
-/// Words as a sentence. A name at their beginning stays as it is.
-fn sentence(words: &str) -> String {
-    let mut words = words.to_owned();
-    let is_name = words.split(' ').next().is_some_and(|word| word.contains(['_', '-', '.']));
-    if let Some(first) = words.get_mut(..1).filter(|_| !is_name) {
-        first.make_ascii_uppercase();
-    }
-    words + "."
-}
-
-/// What is said about a MAC that is not in the form of the scheme.
-fn malformed(profile: &Profile, fields: &Fields<'_>, offered: &[Offered], algorithm: MacAlgorithm) -> Option<Problem> {
-    if offered.iter().any(|offered| offered.algorithm == algorithm && offered.mistakes.is_empty()) {
-        return None;
-    }
-    let length = fields.values.get(profile.mac).and_then(Option::as_ref).map_or(0, |mac| mac.bytes().len());
-    let unit = if fields.signature.is_some() { "bytes" } else { "characters" };
-    let read = offered.first().map_or_else(String::new, |offered| {
-        let form = match offered.mistakes.first() {
-            Some(Mistake::HexForBase64) => " in hexadecimal",
-            Some(Mistake::UpperCaseHex) => " in upper-case hexadecimal",
-            Some(Mistake::Base64ForHex | Mistake::Base64OfBytes) => " in Base64",
-            Some(Mistake::Base64Alphabet) => " in Base64 with the other alphabet",
-            Some(Mistake::Base64OfHex) => " in Base64 of hexadecimal",
-            _ => "",
-        };
-        format!(", which are {} bytes{form}", offered.bytes.len())
-    });
-    let (asked, encoding) = (algorithm.length(), profile.rule.encoding.words());
-    Some(Problem::new(
-        Mistake::MacMalformed,
-        format!("The signature has {length} {unit}{read}; {asked} bytes in {encoding} are asked for."),
-    ))
-}
-
 /// The client's string to sign beside ours: the piece of ours that has most in common with it.
-fn compare(bench: &mut Bench<'_>, suspect: &Suspect<'_>, diagnosis: &mut Diagnosis) {
+fn compare(bench: &mut Bench<'_>, suspect: &Suspect<'_>, hidden: &Hidden<'_>, diagnosis: &mut Diagnosis) {
     let Some(own) = suspect.own_string else { return };
-    let shown = bench.shown(&mut bench.as_sent());
+    let own = &hidden.mask(own);
+    let shown = hidden.masked(bench.shown(&mut bench.as_sent()));
     let names = bench.profile.let_names.iter().map(|name| &**name).zip(&shown.lets);
     let pieces = std::iter::once(("the string to sign", &shown.message)).chain(names);
     let mut best: Option<(usize, &str, &Vec<u8>)> = None;
@@ -450,45 +360,5 @@ fn compare(bench: &mut Bench<'_>, suspect: &Suspect<'_>, diagnosis: &mut Diagnos
     if let Some((_, name, ours)) = best {
         diagnosis.difference = difference::first(name, ours, own);
         diagnosis.same_string = diagnosis.difference.is_none();
-    }
-}
-
-/// One finding for each mistake, the proven words kept, and no more than are reported.
-fn merged(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut all: Vec<Finding> = Vec::new();
-    for finding in findings {
-        match all.iter_mut().find(|known| known.mistakes.first() == finding.mistakes.first()) {
-            Some(known) => {
-                if finding.verifies && !known.verifies {
-                    known.words = format!("{} {}", known.words, finding.words);
-                    known.verifies = true;
-                    known.mistakes = finding.mistakes;
-                    known.fix = finding.fix;
-                }
-            }
-            None => all.push(finding),
-        }
-    }
-    all.truncate(MOST_FINDINGS);
-    all
-}
-
-/// What a client sent can hold the secret itself: that is not repeated.
-fn hide(diagnosis: &mut Diagnosis, known: &Known<'_>) {
-    let secrets = known.secrets.iter().chain(known.others.iter().map(|other| other.secret));
-    let texts: Vec<&str> = secrets.filter_map(|secret| std::str::from_utf8(secret.text()).ok()).filter(|text| text.len() >= 4).collect();
-    let hidden = |words: &mut String| {
-        for text in &texts {
-            if words.contains(text) {
-                *words = words.replace(text, "<secret>");
-            }
-        }
-    };
-    for finding in &mut diagnosis.findings {
-        hidden(&mut finding.words);
-        hidden(&mut finding.fix);
-    }
-    if let Some(difference) = &mut diagnosis.difference {
-        difference.ours.iter_mut().chain(&mut difference.theirs).for_each(hidden);
     }
 }

@@ -109,5 +109,5 @@ fn problem(bench: &Bench<'_>, check: &Check) -> Problem {
         Requirement::Equal(a, b) if a.info.body.max(b.info.body) != super::super::BodyUse::None => Mistake::DigestDiffers,
         _ => Mistake::RequirementNotMet,
     };
-    Problem::new(mistake, super::sentence(&require.mistake))
+    Problem::new(mistake, super::finding::sentence(&require.mistake))
 }

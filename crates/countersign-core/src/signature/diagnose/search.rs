@@ -154,8 +154,10 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
             return false;
         }
         for other in self.ground.others {
-            let Some(key) = self.bench.key(plain, other.secret) else { continue };
-            for text in self.bench.texts(plain, Some(other.secret)) {
+            // Its key is made as this profile makes keys.
+            let secret = other.secret.with_text(other.secret.text().to_vec().into());
+            let Some(key) = self.bench.key(plain, &secret) else { continue };
+            for text in self.bench.texts(plain, Some(&secret)) {
                 if let Some(offered) = self.verifies(&key, &text) {
                     let mistake = match other.whose {
                         Whose::Key(id) => (Mistake::OtherKeysSecret, format!("that of {id}")),

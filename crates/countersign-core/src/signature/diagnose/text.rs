@@ -91,7 +91,7 @@ fn lines(text: &[u8]) -> Vec<&[u8]> {
     text.split(|byte| *byte == b'\n').collect()
 }
 
-fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(super) fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let Some(first) = from.first() else { return text.to_vec() };
     let mut rest = text;

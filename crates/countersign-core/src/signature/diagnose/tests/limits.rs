@@ -72,13 +72,14 @@ fn nothing_that_is_said_holds_a_secret_a_key_or_a_mac() {
         let client = Client::of(name);
         let request = broken.request.clone();
         // A client that puts the secret where it does not belong.
-        let own = format!("{}\n{}", client.secret, client.string(&client.post));
+        let own = format!("{}{}\n{}", "x".repeat(60), client.secret, client.string(&client.post));
         let diagnosis = client.diagnose_with(&request, &[], Some(own.as_bytes()));
         let all = said(&diagnosis);
         let key = (client.key)(&client);
         let (_, right, _) = client.made(&client.post, str::to_owned, b"");
         for (what, hidden) in [
             ("secret", client.secret.to_owned()),
+            ("end of the secret", client.secret.chars().skip(30).collect()),
             ("key in hexadecimal", hex(&key)),
             ("key in Base64", base64(&key)),
             ("MAC", client.written(&right)),

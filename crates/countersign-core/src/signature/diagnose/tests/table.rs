@@ -46,6 +46,18 @@ fn canonical(client: &Client, sent: &Request, change: impl FnOnce(&str) -> Strin
     text(client, sent, |text| replaced(text, &hash(&piece), &hash(own.as_bytes())))
 }
 
+/// A request with one more signed header, which is signed as this line.
+fn with_note(client: &Client, line: &str) -> (Request, Request) {
+    let mut sent = client.get.clone();
+    sent.set("x-note", "green  tea");
+    let (sent, mut request) = canonical(client, &sent, |text| {
+        let text = replaced(text, "x-amz-date:20251124T160000Z\n", &format!("x-amz-date:20251124T160000Z\n{line}"));
+        replaced(&text, "host;x-amz-date", "host;x-amz-date;x-note")
+    });
+    request.replace("SignedHeaders=host;x-amz-date", "SignedHeaders=host;x-amz-date;x-note");
+    (sent, request)
+}
+
 fn replaced(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from} is not in {text}");
     text.replace(from, to)
@@ -185,6 +197,30 @@ const CASES: &[(&str, Mistake, Make)] = &[
     ("v3.0", Mistake::NotSigned, |c| pair(&c.get, Request::clone)),
     ("v3.0", Mistake::MacMalformed, |c| pair(&c.get, |sent| c.encoded(sent, |mac| hex(&mac[..30])))),
 
+    ("v3.0", Mistake::QueryReencoded, |c| view(c, &Request::get("/o?q=a:b"), |r| r.target = "/o?q=a%3Ab".to_owned())),
+    ("v3.0", Mistake::EmptyValue, |c| view(c, &Request::get("/o?all&a=1"), |r| r.target = "/o?all=&a=1".to_owned())),
+    ("v3.0", Mistake::BareQuestionMark, |c| view(c, &Request::get("/o"), |r| r.target = "/o?".to_owned())),
+    ("v3.0", Mistake::PathEncodedTwice, |c| view(c, &Request::get("/a%20b"), |r| r.target = "/a%2520b".to_owned())),
+    ("v3.0", Mistake::LeadingSlash, |c| view(c, &c.get, |r| r.target = r.target.replacen('/', "", 1))),
+    ("v3.0", Mistake::PathNormalised, |c| view(c, &Request::get("/a//b"), |r| r.target = "/a/b".to_owned())),
+    ("v3.0", Mistake::HostCase, |c| text(c, &c.get, |text| replaced(text, "api.example.com", "API.EXAMPLE.COM"))),
+    ("v3.0", Mistake::BodyMark, |c| view(c, &Request::post("/o", "text/plain", "\u{feff}tea"), |r| r.body = b"tea".to_vec())),
+    ("v3.0", Mistake::BodyTrimmed, |c| view(c, &Request::post("/o", "text/plain", " tea "), |r| r.body = b"tea".to_vec())),
+    ("v3.0", Mistake::FormRewritten, |c| {
+        view(c, &Request::post("/o", "application/x-www-form-urlencoded", "item=green+tea"), |r| r.body = b"item=green%20tea".to_vec())
+    }),
+    ("edgegrid", Mistake::NonceForm, |c| text(c, &c.get, |text| replaced(text, "30313233-3435-4637-b839-616263646566", "3031323334354637b839616263646566"))),
+    ("v3.0", Mistake::OtherField, |c| text(c, &c.get, |text| replaced(text, "ck_0123456789abcdef", "CK_0123456789ABCDEF"))),
+    ("v3.0", Mistake::StringEncoded, |c| text(c, &c.get, |text| base64(text.as_bytes()))),
+    ("v3.0", Mistake::SecretCase, |c| key(c, &c.get, c.secret.to_uppercase().as_bytes())),
+
+    ("rfc9421", Mistake::DigestDiffers, |c| view(c, &c.post, |r| r.body = b"something else".to_vec())),
+    ("rfc9421", Mistake::Expired, |c| {
+        let (created, ended) = (";created=1764000000", ";created=1764000000;expires=1763999990");
+        let (sent, mut request) = text(c, &c.get, |text| replaced(text, created, ended));
+        request.replace(created, ended);
+        (sent, request)
+    }),
     ("rfc9421", Mistake::BaseLines, |c| text(c, &c.get, |text| replaced(text, "\"@query\": ?", "\"@query\": "))),
     ("rfc9421", Mistake::SignatureParams, |c| text(c, &c.get, |text| text.rsplit_once('\n').unwrap().0.to_owned())),
     ("rfc9421", Mistake::SignatureParams, |c| text(c, &c.get, |text| replaced(text, ";nonce=\"30313233343536373839616263646566\"", ""))),
@@ -197,6 +233,12 @@ const CASES: &[(&str, Mistake, Make)] = &[
     ("rfc9421", Mistake::SecretEncoded, |c| key(c, &c.get, hex(c.secret.as_bytes()).as_bytes())),
     ("rfc9421", Mistake::OtherHost, |c| view(c, &c.get, |r| r.host = "127.0.0.1:8000")),
 
+    ("sigv4", Mistake::QueryIncluded, |c| canonical(c, &Request::get("/list?a=1"), |text| replaced(text, "\n/list\n", "\n/list%3Fa%3D1\n"))),
+    ("sigv4", Mistake::OtherOrder, |c| canonical(c, &Request::get("/list?c=3&a=2&a-b=1"), |text| {
+        replaced(text, "a=2&a-b=1&c=3", "a-b=1&a=2&c=3")
+    })),
+    ("sigv4", Mistake::HeaderSpaces, |c| with_note(c, "x-note:green  tea\n")),
+    ("sigv4", Mistake::OtherHeaderValue, |c| with_note(c, "x-note:\n")),
     ("sigv4", Mistake::QueryUnsorted, |c| canonical(c, &c.get, |text| {
         replaced(text, "Limit=5&name=green%20tea&status=open", "status=open&name=green%20tea&Limit=5")
     })),
@@ -237,6 +279,17 @@ const CASES: &[(&str, Mistake, Make)] = &[
     })),
 
     ("amx", Mistake::SecretNotDecoded, |c| key(c, &c.get, c.secret.as_bytes())),
+    ("amx", Mistake::OtherPercentEncoding, |c| text(c, &c.get, |text| {
+        ["%3a", "%2f", "%3f", "%3d"].iter().fold(text.to_owned(), |text, digits| replaced(&text, digits, &digits.to_uppercase()))
+    })),
+    ("amx", Mistake::Base64OfHex, |c| pair(&c.get, |sent| c.encoded(sent, |mac| base64(hex(mac).as_bytes())))),
+    ("amx", Mistake::Base64Alphabet, |c| {
+        // One whose MAC is not the same in both alphabets.
+        let mut all = (0..20).map(|n| Request::get(&format!("/o?n={n}")));
+        let sent = all.find(|sent| c.right(sent).headers[0].1.contains('/')).unwrap();
+        pair(&sent, |sent| c.encoded(sent, |mac| base64(mac).replace('/', "_").replace('+', "-")))
+    }),
+    ("amx", Mistake::MacEscaped, |c| pair(&c.get, |sent| c.encoded(sent, |mac| base64(mac).replace('/', "%2F").replace('=', "%3D")))),
     ("amx", Mistake::LetterCase, |c| text(c, &c.get, |text| {
         replaced(&replaced(text, "orders%2flist", "Orders%2fList"), "limit", "Limit")
     })),
@@ -327,6 +380,17 @@ const CASES: &[(&str, Mistake, Make)] = &[
     ("hawk", Mistake::HexForBase64, |c| pair(&c.get, |sent| c.encoded(sent, hex))),
     ("hawk", Mistake::JsonRewritten, |c| view(c, &c.post, |r| r.body = COMPACT.into())),
 
+    ("hawk", Mistake::StepLeftOut, |c| {
+        let sent = Request::post("/orders", "application/json; charset=utf-8", ORDER);
+        let hash = |content_type: &str| {
+            base64(digest::digest(&digest::SHA256, format!("hawk.1.payload\n{content_type}\n{ORDER}\n").as_bytes()).as_ref())
+        };
+        let (right, own) = (hash("application/json"), hash("application/json; charset=utf-8"));
+        let (sent, mut request) = text(c, &sent, |text| replaced(text, &right, &own));
+        request.replace(&right, &own);
+        (sent, request)
+    }),
+
     ("edgegrid", Mistake::QueryLeftOut, |c| view(c, &c.get, |r| r.target = "/Orders/List".to_owned())),
     ("edgegrid", Mistake::DerivationLeftOut, |c| key(c, &c.get, c.secret.as_bytes())),
     ("edgegrid", Mistake::DerivedKeyForm, |c| key(c, &c.get, &mac(c.secret.as_bytes(), b"20251124T16:00:00+0000"))),
@@ -346,8 +410,8 @@ pub(super) fn cases() -> Vec<(&'static str, Broken)> {
 #[test]
 fn each_mistake_is_named_and_putting_it_right_verifies() {
     let (mut first, mut wrong) = (0, Vec::new());
-    let cases = cases();
-    for (number, (name, broken)) in cases.iter().enumerate() {
+    let all = cases();
+    for (number, (name, broken)) in all.iter().enumerate() {
         let client = Client::of(name);
         assert!(client.accepts(&broken.request).is_err(), "{name} {number}, {}: is not broken", broken.expected);
         let diagnosis = client.diagnose(&broken.request);
@@ -363,6 +427,12 @@ fn each_mistake_is_named_and_putting_it_right_verifies() {
             wrong.push(format!("{name} {number}, {}: {:#?}", broken.expected, diagnosis.findings));
         }
     }
-    assert!(cases.len() >= 60);
-    assert!(wrong.is_empty(), "{first} of {} were first; not:\n{}", cases.len(), wrong.join("\n"));
+    for mistake in Mistake::ALL {
+        let elsewhere = cases::SHOWN.contains(mistake);
+        assert!(
+            elsewhere != all.iter().any(|(_, broken)| broken.expected == *mistake),
+            "{mistake} must be shown once, here or in cases.rs"
+        );
+    }
+    assert!(wrong.is_empty(), "{first} of {} were first; not:\n{}", all.len(), wrong.join("\n"));
 }
