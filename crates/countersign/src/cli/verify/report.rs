@@ -90,9 +90,10 @@ impl Report<'_> {
         page.heading("Diagnosis");
         let Style { good, plain, .. } = page.style;
         for finding in findings {
-            let words = visible::line(finding.words.as_bytes());
+            // What cannot be seen is written out in them already.
+            let words = &finding.words;
             page.text.push_str(&if finding.verifies { format!("  {good}{words}{plain}\n") } else { format!("  {words}\n") });
-            page.text.push_str(&format!("    {}\n", visible::line(finding.fix.as_bytes())));
+            page.text.push_str(&format!("    {}\n", finding.fix));
         }
     }
 
