@@ -219,21 +219,22 @@ pub(super) struct Costs {
 /// The costs of a profile's string to sign.
 pub(super) fn costs(profile: &Profile, algorithm: MacAlgorithm) -> Costs {
     let mut costs = Costs::default();
-    for template in profile.rule.messages.iter().take(1).chain(&profile.lets) {
-        add_costs(template, algorithm, &mut costs);
+    if let Some(message) = profile.rule.messages.first() {
+        add_costs(profile, message, algorithm, &mut costs);
     }
     costs
 }
 
-fn add_costs(template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs) {
+fn add_costs(profile: &Profile, template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs) {
     for piece in template {
         match piece {
             Piece::Text(_) => {}
-            Piece::When { then, .. } => add_costs(then, algorithm, costs),
+            Piece::When { then, .. } => add_costs(profile, then, algorithm, costs),
             Piece::Value(expr) => {
                 let steps = expr.steps.iter().map(|step| match step {
                     Step::Filter(Filter::Digest(hash)) => weight(*hash),
                     Step::Digest => weight(algorithm.hash()),
+                    Step::Filter(Filter::Encode(_)) => 8,
                     _ => 2,
                 });
                 let steps = 1 + steps.sum::<u64>();
@@ -241,6 +242,12 @@ fn add_costs(template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs) {
                     // Its SHA-256 is known.
                     Source::Body => costs.body += steps,
                     Source::Target | Source::Path | Source::Query | Source::Url => costs.target += steps,
+                    // It reads only those before it.
+                    Source::Let(index) => {
+                        if let Some(text) = profile.lets.get(*index) {
+                            add_costs(profile, text, algorithm, costs);
+                        }
+                    }
                     _ => {}
                 }
             }
