@@ -23,8 +23,8 @@ use crate::secret::same_bytes;
 const MOST_HITS: usize = 3;
 
 /// What making a text costs beside its length, each of its collections, and a MAC, in bytes that could be hashed meanwhile.
-const EACH_TEXT: u64 = 4096;
-const EACH_COLLECTION: u64 = 3072;
+const EACH_TEXT: u64 = 3072;
+const EACH_COLLECTION: u64 = 2048;
 const EACH_MAC: u64 = 1024;
 /// What each byte costs that is split, decoded, encoded and sorted in a collection. Of headers only a few are taken.
 const EACH_PARAMETER: u64 = 64;
