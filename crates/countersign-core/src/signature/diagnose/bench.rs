@@ -216,24 +216,32 @@ pub(super) struct Costs {
     pub(super) body: u64,
 }
 
-/// The costs of a profile's string to sign.
+/// The costs of a profile's string to sign. What a let costs is counted once, however often it is read.
 pub(super) fn costs(profile: &Profile, algorithm: MacAlgorithm) -> Costs {
     let mut costs = Costs::default();
-    for template in profile.rule.messages.iter().take(1).chain(&profile.lets) {
-        add_costs(template, algorithm, &mut costs);
+    let mut read = vec![false; profile.lets.len()];
+    if let Some(message) = profile.rule.messages.first() {
+        add_costs(message, algorithm, &mut costs, &mut read);
+    }
+    // A let reads only those before it.
+    for (index, text) in profile.lets.iter().enumerate().rev() {
+        if read.get(index) == Some(&true) {
+            add_costs(text, algorithm, &mut costs, &mut read);
+        }
     }
     costs
 }
 
-fn add_costs(template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs) {
+fn add_costs(template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs, read: &mut [bool]) {
     for piece in template {
         match piece {
             Piece::Text(_) => {}
-            Piece::When { then, .. } => add_costs(then, algorithm, costs),
+            Piece::When { then, .. } => add_costs(then, algorithm, costs, read),
             Piece::Value(expr) => {
                 let steps = expr.steps.iter().map(|step| match step {
                     Step::Filter(Filter::Digest(hash)) => weight(*hash),
                     Step::Digest => weight(algorithm.hash()),
+                    Step::Filter(Filter::Encode(_)) => 8,
                     _ => 2,
                 });
                 let steps = 1 + steps.sum::<u64>();
@@ -241,6 +249,11 @@ fn add_costs(template: &[Piece], algorithm: MacAlgorithm, costs: &mut Costs) {
                     // Its SHA-256 is known.
                     Source::Body => costs.body += steps,
                     Source::Target | Source::Path | Source::Query | Source::Url => costs.target += steps,
+                    Source::Let(index) => {
+                        if let Some(read) = read.get_mut(*index) {
+                            *read = true;
+                        }
+                    }
                     _ => {}
                 }
             }

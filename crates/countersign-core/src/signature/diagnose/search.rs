@@ -23,8 +23,8 @@ use crate::secret::same_bytes;
 const MOST_HITS: usize = 3;
 
 /// What making a text costs beside its length, each of its collections, and a MAC, in bytes that could be hashed meanwhile.
-const EACH_TEXT: u64 = 4096;
-const EACH_COLLECTION: u64 = 3072;
+const EACH_TEXT: u64 = 3072;
+const EACH_COLLECTION: u64 = 2048;
 const EACH_MAC: u64 = 1024;
 /// What each byte costs that is split, decoded, encoded and sorted in a collection. Of headers only a few are taken.
 const EACH_PARAMETER: u64 = 64;
@@ -194,11 +194,13 @@ impl<'s, 'b, 'v> Search<'s, 'b, 'v> {
             if !self.bench.change(&mut attempt, &trial.change) {
                 continue;
             }
-            if let (Change::Header(name, None), false) = (&trial.change, self.bench.profile.rule.reads_secret)
-                && self.bench.texts(&mut attempt, None) == self.plain
-            {
-                unsigned.push(name);
-                continue;
+            if let (Change::Header(name, None), false) = (&trial.change, self.bench.profile.rule.reads_secret) {
+                let texts = self.bench.texts(&mut attempt, None);
+                self.made(&texts);
+                if texts == self.plain {
+                    unsigned.push(name);
+                    continue;
+                }
             }
             if let Some(won) = self.won {
                 let texts = self.bench.texts(&mut attempt, self.ground.secrets.first());
@@ -381,11 +383,14 @@ fn collections_cost(bench: &Bench<'_>) -> u64 {
     let request = &bench.request;
     let headers: u64 =
         request.headers.iter().map(|(name, value)| length(name.as_str().as_bytes()).saturating_add(length(value.as_bytes()))).sum();
+    let content_type = request.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], http::HeaderValue::as_bytes);
+    let is_form = content_type.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded");
     let of_collection = |collection: &Collection| {
         // Where values of one name are put together, every name is compared with every other.
         let each = if collection.repeated == Repeated::Each { EACH_PARAMETER } else { 3 * EACH_PARAMETER };
         let sources = collection.from.iter().map(|from| match from {
             From::Query | From::RawQuery => length(request.query().unwrap_or_default().as_bytes()).saturating_mul(each),
+            From::Form if !is_form => 0,
             From::Form => length(request.bytes()).saturating_mul(each),
             From::Headers | From::Map(_) => headers.saturating_mul(EACH_HEADER),
         });
