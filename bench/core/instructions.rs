@@ -175,7 +175,9 @@ fn by_hand(view: &RequestView<'_>, key: &hmac::Key) -> Option<([u8; 32], [u8; 32
 }
 
 fn profile(name: &str) -> Profile {
-    Profile::load(built_in(name).unwrap(), &Constants::new()).unwrap()
+    let scope: &[_] = if name == "sigv4" { &[("region", "eu-1"), ("service", "api")] } else { &[] };
+    let constants: Constants = scope.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Profile::load(built_in(name).unwrap(), &constants).unwrap()
 }
 
 fn signed(profile: &Profile) -> Parts {
