@@ -108,20 +108,22 @@ fn act(piece: &str) -> Box<dyn FnMut()> {
         "token" => {
             let (token, trust) = token();
             let mut memory = TokenMemory::new(1000, Fresh::new([7; 32]));
-            let verified = access_token::verify(token.expose(), &trust.ring, &trust.expected, NOW).unwrap();
-            memory.remember(memory.name(token.expose()), &trust, &verified);
-            Box::new(move || drop(black_box(memory.find(memory.name(black_box(token.expose())), &trust, NOW).unwrap())))
+            let verified = access_token::verify(token.expose().as_bytes(), &trust.ring, &trust.expected, NOW).unwrap();
+            memory.remember(memory.name(token.expose().as_bytes()), &trust, &verified);
+            Box::new(move || drop(black_box(memory.find(memory.name(black_box(token.expose().as_bytes())), &trust, NOW).unwrap())))
         }
         "new-token" => {
             let (token, trust) = token();
-            Box::new(move || drop(black_box(access_token::verify(black_box(token.expose()), &trust.ring, &trust.expected, NOW).unwrap())))
+            Box::new(move || {
+                drop(black_box(access_token::verify(black_box(token.expose().as_bytes()), &trust.ring, &trust.expected, NOW).unwrap()))
+            })
         }
         "foreign" => {
             let (token, trust) = token();
             let rest = token.expose().split_once('.').unwrap().1;
             // {"typ":"JWT","alg":"HS256","kid":"somebody-elses-key"}
             let token = format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImtpZCI6InNvbWVib2R5LWVsc2VzLWtleSJ9.{rest}");
-            Box::new(move || drop(access_token::verify(black_box(&token), &trust.ring, &trust.expected, NOW).unwrap_err()))
+            Box::new(move || drop(access_token::verify(black_box(token.as_bytes()), &trust.ring, &trust.expected, NOW).unwrap_err()))
         }
         _ => {
             eprintln!("there is no piece {piece}");

@@ -3,6 +3,7 @@
 //! A token is checked as text first, then its header, then its signature, and only then are its claims read. All that is not
 //! ours says `invalid_token`; only a token of ours that is too old says so.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
@@ -22,6 +23,9 @@ use crate::verified::{Identity, Verified};
 
 /// The longest access token that is looked at, in bytes. Ours have about 600.
 pub const MOST_BYTES: usize = 8 * 1024;
+
+/// The longest header of a token that is looked at, decoded. Ours have about 70.
+const MOST_HEADER_BYTES: usize = 512;
 
 /// How far in the future `iat` may be, in seconds: nodes' clocks differ a little.
 const IAT_AHEAD: i64 = 60;
@@ -62,7 +66,7 @@ pub struct Expected {
 }
 
 /// Verifies an access token.
-pub fn verify(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<Verified<Identity>, Refusal> {
+pub fn verify(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<Verified<Identity>, Refusal> {
     let claims = read(token, ring, expected, now)?;
     // No leeway: the clock that signed it is ours.
     if now >= claims.expires {
@@ -80,7 +84,7 @@ pub fn verify(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMilli
 
 /// Verifies an access token that may have expired, for the endpoint that is shown one beside a refresh token. It says which
 /// session it belongs to and nothing more.
-pub fn verify_ignoring_expiry(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<SessionId, Refusal> {
+pub fn verify_ignoring_expiry(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<SessionId, Refusal> {
     read(token, ring, expected, now).map(|claims| claims.session)
 }
 
@@ -211,10 +215,13 @@ struct Written<'c> {
 /// The header of our tokens. What it does not name is refused: `crit`, `jwk`, `jku`, `x5u`, `x5c`, `zip`, `cty` and the rest.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ShownHeader {
-    alg: String,
-    typ: String,
-    kid: String,
+struct ShownHeader<'t> {
+    #[serde(borrow)]
+    alg: Cow<'t, str>,
+    #[serde(borrow)]
+    typ: Cow<'t, str>,
+    #[serde(borrow)]
+    kid: Cow<'t, str>,
 }
 
 /// The claims of our tokens, each there and each of its type. A claim that is not known here could be a limit that a newer
@@ -253,19 +260,23 @@ impl Audience {
 }
 
 /// Everything but the expiry.
-fn read(token: &str, ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<AccessClaims, Refusal> {
+fn read(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<AccessClaims, Refusal> {
     let parts = split(token).ok_or(Code::InvalidToken)?;
-    let header: ShownHeader = json(parts.header).ok_or(Code::InvalidToken)?;
+    let mut room = [0; MOST_HEADER_BYTES];
+    let header = URL_SAFE_NO_PAD.decode_slice(parts.header, &mut room).ok().and_then(|length| room.get(..length));
+    let header: ShownHeader<'_> = header.and_then(json).ok_or(Code::InvalidToken)?;
     let key = ring.find(&header.kid, now).ok_or(Code::InvalidToken)?;
     // The algorithm is the key's. The header's is only compared with it.
     if header.alg != key.algorithm.as_str() || !is_access_token_type(&header.typ) {
         return Err(Code::InvalidToken.into());
     }
     let TokenAlgorithm::Es256 = key.algorithm;
-    if !jsonwebtoken::crypto::verify(parts.signature, parts.signed.as_bytes(), &key.key, Algorithm::ES256).unwrap_or(false) {
+    let signature = std::str::from_utf8(parts.signature).map_err(|_| Code::InvalidToken)?;
+    if !jsonwebtoken::crypto::verify(signature, parts.signed, &key.key, Algorithm::ES256).unwrap_or(false) {
         return Err(Code::InvalidToken.into());
     }
-    let shown: ShownClaims = json(parts.claims).ok_or(Code::InvalidToken)?;
+    let text = URL_SAFE_NO_PAD.decode(parts.claims).map_err(|_| Code::InvalidToken)?;
+    let shown: ShownClaims = json(&text).ok_or(Code::InvalidToken)?;
     if shown.iss != *expected.issuer || !shown.aud.is(&expected.audience) {
         return Err(Code::InvalidToken.into());
     }
@@ -292,35 +303,33 @@ fn claims(shown: ShownClaims, expected: &Expected, now: UnixMillis) -> Option<Ac
 }
 
 struct Parts<'t> {
-    header: &'t str,
-    claims: &'t str,
-    signature: &'t str,
-    signed: &'t str,
+    header: &'t [u8],
+    claims: &'t [u8],
+    signature: &'t [u8],
+    signed: &'t [u8],
 }
 
-/// A compact JWS (RFC 7515 section 7.1) and nothing that only looks like one: three parts of base64url, no padding.
-fn split(token: &str) -> Option<Parts<'_>> {
-    let letter = |b: u8| (b | 0x20).wrapping_sub(b'a') < 26;
-    let allowed = |b: u8| letter(b) | (b.wrapping_sub(b'0') < 10) | (b == b'-') | (b == b'_') | (b == b'.');
-    // Without a way out in the middle, so that the compiler looks at many bytes at once.
-    if token.len() > MOST_BYTES || !token.bytes().fold(true, |good, b| good & allowed(b)) {
+/// A compact JWS (RFC 7515 section 7.1) and nothing that only looks like one: each of its parts is decoded strictly later, so
+/// that it holds no padding and no further dot.
+fn split(token: &[u8]) -> Option<Parts<'_>> {
+    if token.len() > MOST_BYTES {
         return None;
     }
-    let (signed, signature) = token.rsplit_once('.')?;
-    let (header, claims) = signed.split_once('.')?;
     // An ES256 signature has 64 bytes (RFC 7518 section 3.4): 86 characters.
-    let sound = !header.is_empty() && !claims.is_empty() && !claims.contains('.') && signature.len() == 86;
-    sound.then_some(Parts { header, claims, signature, signed })
+    let (signed, signature) = token.split_at_checked(token.len().checked_sub(86)?)?;
+    let signed = signed.strip_suffix(b".")?;
+    let end = signed.iter().position(|byte| *byte == b'.')?;
+    let (header, claims) = signed.split_at_checked(end)?;
+    Some(Parts { header, claims: claims.strip_prefix(b".")?, signature, signed })
 }
 
-/// Strict: no padding, no stray bits at the end, UTF-8, an object (serde would fill a struct from an array too), each member
-/// once.
-fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
-    let text = URL_SAFE_NO_PAD.decode(part).ok()?;
+/// Strict: UTF-8, an object (serde would fill a struct from an array too), each member once.
+fn json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Option<T> {
     if text.first() != Some(&b'{') {
         return None;
     }
-    serde_json::from_slice(&text).ok()
+    // Looked at once for all strings in it.
+    serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
 }
 
 /// RFC 9068 section 4: `at+jwt` or `application/at+jwt`, in any case (RFC 7515 section 4.1.9).

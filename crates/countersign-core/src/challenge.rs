@@ -1,6 +1,6 @@
 //! What a refused request is told about the credentials that would help: `WWW-Authenticate` (RFC 9110 section 11.6.1).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::HeaderValue;
 
@@ -43,30 +43,42 @@ impl Challenges {
     }
 
     fn challenge(&self, kind: Kind, code: Code) -> Option<HeaderValue> {
-        let (scheme, alone) = match kind {
-            Kind::Jwt => ("Bearer", "Bearer realm=\"countersign\""),
-            Kind::Hmac => ("Signature", "Signature realm=\"countersign\""),
-            Kind::ApiKey => ("ApiKey", "ApiKey realm=\"countersign\""),
-            Kind::Mtls => ("ClientCertificate", "ClientCertificate realm=\"countersign\""),
+        let reason = REASONS.get(code as usize).and_then(Option::as_ref).filter(|_| about(code) == Some(kind));
+        let Some(reason) = reason else {
+            return Some(HeaderValue::from_static(match kind {
+                Kind::Jwt => "Bearer realm=\"countersign\"",
+                Kind::Hmac => "Signature realm=\"countersign\"",
+                Kind::ApiKey => "ApiKey realm=\"countersign\"",
+                Kind::Mtls => "ClientCertificate realm=\"countersign\"",
+            }));
         };
-        let error = match code {
-            Code::InsufficientScope => Some("insufficient_scope"),
-            Code::InvalidToken | Code::TokenExpired | Code::SessionEnded => Some("invalid_token"),
-            _ => Some(code.as_str()),
-        };
-        let Some(error) = error.filter(|_| about(code) == Some(kind)) else {
-            return Some(HeaderValue::from_static(alone));
-        };
-        let mut text = String::with_capacity(192);
-        for part in [scheme, " realm=\"countersign\", error=\"", error, "\", error_description=\"", code.title(), "\""] {
-            text.push_str(part);
-        }
         if let (Code::InsufficientScope, Some(scopes)) = (code, &self.scopes) {
-            text.push_str(&format!(", scope=\"{scopes}\""));
+            return HeaderValue::try_from(format!("{}, scope=\"{scopes}\"", reason.to_str().ok()?)).ok();
         }
-        HeaderValue::try_from(text).ok()
+        Some(reason.clone())
     }
 }
+
+/// The challenges that say why, by code. Made once, and never given back: then no core counts who holds them, and those who
+/// are refused by the thousand cost nothing for it.
+static REASONS: LazyLock<Box<[Option<HeaderValue>]>> = LazyLock::new(|| {
+    let reason = |code: &Code| {
+        let scheme = match about(*code)? {
+            Kind::Jwt => "Bearer",
+            Kind::Hmac => "Signature",
+            Kind::ApiKey => "ApiKey",
+            Kind::Mtls => "ClientCertificate",
+        };
+        let error = match code {
+            Code::InsufficientScope => "insufficient_scope",
+            Code::InvalidToken | Code::TokenExpired | Code::SessionEnded => "invalid_token",
+            _ => code.as_str(),
+        };
+        let text = format!("{scheme} realm=\"countersign\", error=\"{error}\", error_description=\"{}\"", code.title());
+        Some(HeaderValue::from_static(text.leak()))
+    };
+    Code::ALL.iter().map(reason).collect()
+});
 
 /// The kind of credential that a refusal is about.
 const fn about(code: Code) -> Option<Kind> {

@@ -142,10 +142,10 @@ impl HeadScanner {
     pub fn scan(&mut self, buffer: &[u8]) -> Scan {
         let within = buffer.get(..self.limits.bytes).unwrap_or(buffer);
         loop {
+            self.skip_plain(within);
             if self.place == Place::LineStart {
                 self.skip_ordinary_lines(within);
             }
-            self.skip_plain(within);
             let Some(&byte) = within.get(self.at) else {
                 // The limit is reached without an end: nothing that follows can make it good.
                 return if self.at >= self.limits.bytes { Scan::Refuse(Code::HeadTooLarge) } else { Scan::Partial };
@@ -181,10 +181,16 @@ impl HeadScanner {
         }
     }
 
-    /// Skips the bytes that neither end nor spoil what is being read.
+    /// Skips the bytes that neither end nor spoil what is being read, and the version that nearly every request has. Only for
+    /// speed: byte by byte comes to the same.
     fn skip_plain(&mut self, buffer: &[u8]) {
         let Some(rest) = buffer.get(self.at..) else { return };
         let plain = match self.place {
+            Place::Method if self.at == 0 => rest.iter().take(16).take_while(|b| b.is_ascii_uppercase()).count(),
+            Place::Version(0) if rest.starts_with(b"HTTP/1.1\r\n") => {
+                self.place = Place::LineStart;
+                10
+            }
             Place::Path => rest.iter().take_while(|b| is(**b, PATH)).count(),
             Place::Query => rest.iter().take_while(|b| is(**b, QUERY)).count(),
             Place::Name => rest.iter().take_while(|b| is(**b, TOKEN)).count(),

@@ -77,7 +77,10 @@ impl PathPattern {
         let mut segments = self.segments.iter();
         loop {
             let Some(segment) = segments.next() else { return false };
-            let parted = || rest.split_once('/').map_or((rest, None), |(here, more)| (here, Some(more)));
+            let parted = || match rest.bytes().position(|byte| byte == b'/').and_then(|at| rest.split_at_checked(at)) {
+                Some((here, more)) => (here, more.get(1..)),
+                None => (rest, None),
+            };
             let (fits, more) = match segment {
                 Segment::Rest => return true,
                 // Compared without a look for its end: most patterns differ from a path at once.

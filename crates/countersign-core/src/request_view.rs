@@ -72,7 +72,10 @@ impl<'r> RequestView<'r> {
     pub fn judge(request: &'r http::request::Parts, connection: &Connection) -> Result<Self, Refusal> {
         let headers = &request.headers;
         let target = request.uri.path_and_query().ok_or(Code::BadTarget)?.as_str();
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = match target.bytes().position(|byte| byte == b'?').and_then(|at| target.split_at_checked(at)) {
+            Some((path, query)) => (path, query.get(1..)),
+            None => (target, None),
+        };
         let mut found = path_check::check(path)?;
         if query.is_some_and(|query| !is_visible(query.as_bytes())) {
             return Err(Code::BadTarget.into());

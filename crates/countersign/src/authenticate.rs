@@ -117,7 +117,7 @@ pub async fn run(
 }
 
 /// An access token: remembered from a moment ago, or verified now. Whether its session has ended is asked every time.
-fn check_token(worker: &Worker, snapshot: &Snapshot, token: &str, now: UnixMillis) -> Result<Verified<Identity>, Refusal> {
+fn check_token(worker: &Worker, snapshot: &Snapshot, token: &[u8], now: UnixMillis) -> Result<Verified<Identity>, Refusal> {
     let mut memory = worker.tokens.borrow_mut();
     let name = memory.name(token);
     let verified = match memory.find(name, &snapshot.tokens, now) {

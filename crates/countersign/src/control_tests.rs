@@ -202,7 +202,7 @@ impl Bench {
     pub fn takes(&self, access: &str) -> bool {
         let live = self.control.publisher.live();
         let now: UnixMillis = self.control.now();
-        countersign_core::access_token::verify(access, &live.tokens.ring, &live.tokens.expected, now)
+        countersign_core::access_token::verify(access.as_bytes(), &live.tokens.ring, &live.tokens.expected, now)
             .is_ok_and(|verified| verified.get().session.as_ref().is_some_and(|session| !live.ended.contains(session)))
     }
 

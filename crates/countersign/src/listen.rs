@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use countersign_core::fresh::Fresh;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
 
 use crate::ambient::Entropy;
 use crate::config::Listener;
@@ -125,11 +125,11 @@ struct DataThread {
 
 impl DataThread {
     fn run(self, seed: Fresh<10>, key: Fresh<32>) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "a data thread cannot start"),
         };
-        LocalSet::new().block_on(&runtime, self.serve(seed, key));
+        runtime.block_on(self.serve(seed, key));
     }
 
     async fn serve(mut self, seed: Fresh<10>, key: Fresh<32>) {

@@ -1,10 +1,12 @@
 //! Refusals as answers: `application/problem+json` (RFC 9457), the same shape at every door.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use countersign_core::code::{Code, Refusal};
 use countersign_core::id::RequestId;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -85,25 +87,25 @@ impl Problem<'_> {
     /// The same text without a serializer, for what is refused by the thousand. Nothing in it needs escaping: it comes from
     /// the table of codes, and a request id is letters and digits.
     fn plain(&self) -> String {
-        let status = StatusCode::from_u16(self.status).unwrap_or_default();
-        let parts = [
-            ("{\"type\":\"", Type::PREFIX),
-            ("", self.code),
-            ("\",\"title\":\"", self.title),
-            ("\",\"status\":", status.as_str()),
-            (",\"code\":\"", self.code),
-            ("\",\"fix\":\"", self.fix),
-            ("\",\"request_id\":\"", self.request_id),
-            ("\"}", ""),
-        ];
-        let mut text = String::with_capacity(parts.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum());
-        for (key, value) in parts {
-            text.push_str(key);
-            text.push_str(value);
+        let before = UP_TO_ID.get(self.kind.0 as usize).map_or("", String::as_str);
+        let mut text = String::with_capacity(before.len().saturating_add(self.request_id.len()).saturating_add(2));
+        for part in [before, self.request_id, "\"}"] {
+            text.push_str(part);
         }
         text
     }
 }
+
+/// By code, what stands in front of the request's id.
+static UP_TO_ID: LazyLock<Box<[String]>> = LazyLock::new(|| {
+    let text = |code: &Code| {
+        let (prefix, status, title, fix) = (Type::PREFIX, code.status(), code.title(), code.fix());
+        format!(
+            "{{\"type\":\"{prefix}{code}\",\"title\":\"{title}\",\"status\":{status},\"code\":\"{code}\",\"fix\":\"{fix}\",\"request_id\":\""
+        )
+    };
+    Code::ALL.iter().map(text).collect()
+});
 
 /// The answer to a refused request. Challenges (`WWW-Authenticate`) are added by who knows what the rule asks for.
 pub fn render(refusal: &Refusal, request: &RequestId) -> Response<Bytes> {
@@ -128,6 +130,8 @@ pub fn render_fields(refusal: &Refusal, request: &RequestId, errors: &[FieldErro
 fn render_body(refusal: &Refusal, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // Room for those of the next request as well: hyper reads it into the same map.
+    *response.headers_mut() = HeaderMap::with_capacity(6);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

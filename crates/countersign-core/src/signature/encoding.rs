@@ -44,22 +44,43 @@ static PAIRS: [[u8; 2]; 256] = {
 /// Hexadecimal of any case. `None` for anything else.
 pub(super) fn unhex<'v>(text: &[u8]) -> Option<Bytes<'v>> {
     let (pairs, []) = text.as_chunks::<2>() else { return None };
-    if !text.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    Some(Bytes::collect(pairs.iter().map(|pair| hex_pair(*pair).unwrap_or_default())))
+    let mut wrong = 0;
+    let bytes = Bytes::collect(pairs.iter().map(|[high, low]| {
+        let (high, low) = (nibble(*high), nibble(*low));
+        wrong |= high | low;
+        high << 4 | low & 15
+    }));
+    // Looked at once for all digits, so that no digit needs a branch.
+    (wrong & NO_DIGIT == 0).then_some(bytes)
 }
 
 /// The byte that two hexadecimal digits of any case stand for.
 pub(super) fn hex_pair([high, low]: [u8; 2]) -> Option<u8> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    };
-    Some(digit(high)? << 4 | digit(low)?)
+    let (high, low) = (nibble(high), nibble(low));
+    ((high | low) & NO_DIGIT == 0).then_some(high << 4 | low)
 }
+
+/// What a hexadecimal digit stands for, or [`NO_DIGIT`].
+fn nibble(digit: u8) -> u8 {
+    static NIBBLES: [u8; 256] = {
+        let (mut nibbles, mut byte) = ([NO_DIGIT; 256], 0);
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the length of the table")]
+        while byte < 256 {
+            nibbles[byte] = match byte as u8 {
+                digit @ b'0'..=b'9' => digit - b'0',
+                digit @ b'a'..=b'f' => digit - b'a' + 10,
+                digit @ b'A'..=b'F' => digit - b'A' + 10,
+                _ => NO_DIGIT,
+            };
+            byte += 1;
+        }
+        nibbles
+    };
+    NIBBLES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
+}
+
+/// A bit that no digit has.
+const NO_DIGIT: u8 = 0x80;
 
 /// 16 random bytes as a UUID of version 4 (RFC 9562 section 5.4), which keeps 122 of their bits. `None` for another length.
 pub(super) fn uuid<'v>(bytes: &[u8]) -> Option<Bytes<'v>> {

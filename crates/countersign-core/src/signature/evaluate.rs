@@ -114,11 +114,17 @@ impl<'v> Context<'_, 'v> {
         for piece in template {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Value(expr) => {
-                    let value = self.value(expr)?;
-                    out.extend_from_slice(value.bytes());
-                    *coverage = coverage.and(value.from);
-                }
+                Piece::Value(expr) => match self.at_hand(expr) {
+                    Some((bytes, from)) => {
+                        out.extend_from_slice(bytes);
+                        *coverage = coverage.and(from);
+                    }
+                    None => {
+                        let value = self.value(expr)?;
+                        out.extend_from_slice(value.bytes());
+                        *coverage = coverage.and(value.from);
+                    }
+                },
                 Piece::When { condition, holds, then } => {
                     if self.holds(condition)? == *holds {
                         self.write(then, out, coverage)?;
@@ -127,6 +133,35 @@ impl<'v> Context<'_, 'v> {
             }
         }
         Ok(())
+    }
+
+    /// What is written as it stands in the head or in a field, which most of a string to sign is: no value is made for it.
+    fn at_hand(&self, expr: &Expr) -> Option<(&[u8], Provenance)> {
+        if !expr.steps.is_empty() {
+            return None;
+        }
+        if let Source::Field(index) = expr.source {
+            let value = self.field(index)?;
+            let Data::One(bytes) = &value.data else { return None };
+            return Some((bytes.as_slice(), self.of_field(index, value.from)));
+        }
+        let (text, parts) = self.part(&expr.source)?;
+        Some((text.as_bytes(), Provenance::of(parts)))
+    }
+
+    /// A part of the request that is always there.
+    fn part(&self, source: &Source) -> Option<(&'v str, Parts)> {
+        let head = &self.head;
+        Some(match source {
+            Source::Method => (head.method, Parts::METHOD),
+            Source::Scheme => (head.scheme.as_str(), Parts::SCHEME),
+            Source::Host => (head.host, Parts::HOST),
+            // With the default port the name is all that a host has; with any other, the request has to sign the port as well.
+            Source::HostName => (head.host_name(), if matches!(head.port(), Port::Default(_)) { Parts::HOST } else { Parts::HOST_NAME }),
+            Source::Target => (head.target, Parts::PATH.and(Parts::QUERY)),
+            Source::Path => (head.path(), Parts::PATH),
+            _ => return None,
+        })
     }
 
     /// A value that has to be there. An absent body or query is an empty text where it is written as it is.
@@ -177,21 +212,14 @@ impl<'v> Context<'_, 'v> {
 
     fn source(&self, source: &'v Source) -> Result<Option<Value<'v>>, Refusal> {
         let head = &self.head;
-        let lent = |text: &'v str, parts| Ok(Some(Value::lent(text.as_bytes(), parts)));
         match source {
-            Source::Method => lent(head.method, Parts::METHOD),
-            Source::Scheme => lent(head.scheme.as_str(), Parts::SCHEME),
-            Source::Host => lent(head.host, Parts::HOST),
-            // With the default port the name is all that a host has; with any other, the request has to sign the port as well.
-            Source::HostName => {
-                lent(head.host_name(), if matches!(head.port(), Port::Default(_)) { Parts::HOST } else { Parts::HOST_NAME })
+            Source::Method | Source::Scheme | Source::Host | Source::HostName | Source::Target | Source::Path => {
+                Ok(self.part(source).map(|(text, parts)| Value::lent(text.as_bytes(), parts)))
             }
             Source::Port => Ok(Some(match head.port() {
                 Port::Said(port) => Value::lent(port.as_bytes(), Parts::PORT),
                 Port::Default(port) => Value::one(Bytes::Long(port.to_string().into_bytes()), Provenance::of(Parts::PORT)),
             })),
-            Source::Target => lent(head.target, Parts::PATH.and(Parts::QUERY)),
-            Source::Path => lent(head.path(), Parts::PATH),
             Source::Query => Ok(head.query().map(|query| Value::lent(query.as_bytes(), Parts::QUERY))),
             Source::Url => {
                 let url = format!("{}://{}{}", head.scheme.as_str(), head.host, head.target);
@@ -225,7 +253,10 @@ impl<'v> Context<'_, 'v> {
                 let attribute = credential.attributes.get(*index)?.as_ref()?;
                 Some(Value::one(Bytes::Lent(attribute), Provenance::NONE))
             })),
-            Source::Field(index) => Ok(self.field(*index).cloned().map(|value| self.as_field(*index, value))),
+            Source::Field(index) => Ok(self.field(*index).map(|value| {
+                let from = self.of_field(*index, value.from);
+                Value { data: value.data.clone(), from }
+            })),
             Source::Member(index, slot) => self.member(*index, *slot),
             Source::Members(index, slot) => Ok(self.field(*index).map(|value| {
                 let values = self.members(value, *slot);
@@ -311,10 +342,9 @@ impl<'v> Context<'_, 'v> {
     }
 
     /// A field is a source of its own, beside what it was read from.
-    fn as_field(&self, index: usize, value: Value<'v>) -> Value<'v> {
+    fn of_field(&self, index: usize, read_from: Provenance) -> Provenance {
         let slot = self.profile.field_slot(index);
-        let from = Provenance { direct: slot, whole: slot.and(value.from.whole), partly: value.from.partly };
-        Value { data: value.data, from }
+        Provenance { direct: slot, whole: slot.and(read_from.whole), partly: read_from.partly }
     }
 
     fn of_slot(&self, slot: Slot, map: &Value<'v>) -> Provenance {

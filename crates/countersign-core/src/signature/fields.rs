@@ -35,11 +35,7 @@ impl Profile {
     /// A field is missing, repeated or malformed.
     pub fn find_fields<'v>(&'v self, head: Head<'v>) -> Result<Option<Fields<'v>>, Refusal> {
         let mut fields = Fields { profile: self, head, values: Vec::new(), signature: None, times: None };
-        let mut shown = false;
-        for expr in &self.detect {
-            shown |= fields.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self, expr, &head);
-        }
-        if !shown {
+        if !fields.is_shown()? {
             return Ok(None);
         }
         if let Some(rule) = &self.builtin {
@@ -63,6 +59,16 @@ impl Profile {
 }
 
 impl<'v> Fields<'v> {
+    /// Whether the request shows any sign of the scheme.
+    fn is_shown(&self) -> Result<bool, Refusal> {
+        for expr in &self.profile.detect {
+            if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The scheme.
     pub const fn profile(&self) -> &'v Profile {
         self.profile

@@ -19,9 +19,11 @@ pub(super) struct Shape {
     items: Box<[Item]>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     set: Alphabet,
+    /// The same set, to look up the bytes of requests in.
+    table: Box<[bool; 256]>,
     least: usize,
     most: usize,
 }
@@ -38,7 +40,7 @@ impl Shape {
             if items.len() == MOST_ITEMS {
                 return Err(format!("a shape has at most {MOST_ITEMS} items"));
             }
-            items.push(Item { set, least, most });
+            items.push(Item { set, table: Box::new(set.table()), least, most });
             rest = after;
         }
         let shape = Self { items: items.into() };
@@ -74,7 +76,7 @@ impl Shape {
     pub(super) fn fits(&self, value: &[u8]) -> bool {
         let mut rest = value;
         for item in &*self.items {
-            let count = rest.iter().take(item.most).take_while(|byte| item.set.contains(**byte)).count();
+            let count = rest.iter().take(item.most).take_while(|byte| item.takes(**byte)).count();
             let Some(after) = rest.get(count..).filter(|_| count >= item.least) else { return false };
             rest = after;
         }
@@ -114,6 +116,10 @@ impl Shape {
 }
 
 impl Item {
+    fn takes(&self, byte: u8) -> bool {
+        self.table.get(usize::from(byte)).is_some_and(|takes| *takes)
+    }
+
     /// Whether it is one character and nothing else.
     const fn is_plain(&self) -> bool {
         self.set.count() == 1 && self.least == 1 && self.most == 1

@@ -130,7 +130,9 @@ impl GateState {
     }
 
     pub(super) fn wait_for(&self, wait: Wait) {
-        if self.wait.swap(wait as u8, Relaxed) != wait as u8 {
+        // A load and a store, as nobody else changes it: a swap would be a locked instruction.
+        if self.wait.load(Relaxed) != wait as u8 {
+            self.wait.store(wait as u8, Relaxed);
             self.mark.store(self.mark.load(Relaxed).wrapping_add(1), Relaxed);
         }
     }

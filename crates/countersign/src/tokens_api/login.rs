@@ -85,7 +85,7 @@ pub async fn log_out(asked: Asked) -> Result<(), Refusal> {
     let now = control.now();
     let shown = asked.bearer()?;
     let keys = control.publisher.token_keys();
-    let verified = access_token::verify(shown.expose(), &keys.trust().ring, &keys.trust().expected, now)?;
+    let verified = access_token::verify(shown.expose().as_bytes(), &keys.trust().ring, &keys.trust().expected, now)?;
     let identity = verified.get();
     let session = identity.session.as_ref().ok_or(Code::InvalidToken)?;
     let actor = Actor::Principal(identity.principal.id.clone());

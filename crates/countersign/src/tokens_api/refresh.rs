@@ -33,7 +33,8 @@ pub async fn refresh_pair(asked: Asked) -> Result<TokenAnswer, Refusal> {
     let access = fields.require("AccessToken")?;
     let shown = fields.require("RefreshToken")?;
     let keys = asked.control.publisher.token_keys();
-    let session = access_token::verify_ignoring_expiry(access.expose(), &keys.trust().ring, &keys.trust().expected, asked.control.now())?;
+    let session =
+        access_token::verify_ignoring_expiry(access.expose().as_bytes(), &keys.trust().ring, &keys.trust().expected, asked.control.now())?;
     rotate(&asked, &shown, Shows::AccessTokenOf(session), None).await
 }
 
