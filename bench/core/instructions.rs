@@ -115,7 +115,7 @@ fn act(piece: &str) -> Box<dyn FnMut()> {
         "new-token" => {
             let (token, trust) = token();
             Box::new(move || {
-                drop(black_box(access_token::verify(black_box(token.expose().as_bytes()), &trust.ring, &trust.expected, NOW).unwrap()))
+                drop(black_box(access_token::verify(black_box(token.expose().as_bytes()), &trust.ring, &trust.expected, NOW).unwrap()));
             })
         }
         "foreign" => {

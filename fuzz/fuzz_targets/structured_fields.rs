@@ -8,26 +8,12 @@
 use countersign_core::request_view::Scheme;
 use countersign_core::signature::content_digest::content_digest;
 use countersign_core::signature::rfc9421::{Found, Message, Reached, choose, find, signature, signature_base};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use countersign_fuzz::head;
+use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let mut lines = data.split(|byte| *byte == b'\n');
-    let (Some(method), Some(target)) = (lines.next(), lines.next()) else { return };
-    let (Ok(method), Ok(target)) = (std::str::from_utf8(method), std::str::from_utf8(target)) else { return };
-    // The gate lets nothing else through.
-    if !target.starts_with('/') || !method.bytes().chain(target.bytes()).all(|byte| byte.is_ascii_graphic()) {
-        return;
-    }
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
-        let (name, value) = line.split_at(at);
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.get(1..).unwrap_or_default())) else {
-            return;
-        };
-        headers.append(name, value);
-    }
+    let Some((method, target, headers)) = head(data.split(|byte| *byte == b'\n')) else { return };
     if let Ok(Some(digest)) = content_digest(&headers) {
         assert!(digest.sha256().is_some() || digest.sha512().is_some());
     }

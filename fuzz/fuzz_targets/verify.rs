@@ -12,33 +12,20 @@ use countersign_core::request_view::Scheme;
 use countersign_core::secret::SecretText;
 use countersign_core::signature::built_in::BUILT_IN;
 use countersign_core::signature::{Body, Head, LiveSecret, Profile};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use countersign_fuzz::head;
 use libfuzzer_sys::fuzz_target;
 
 static PROFILES: LazyLock<Vec<Profile>> =
     LazyLock::new(|| BUILT_IN.iter().filter_map(|(_, text)| Profile::load(text, &BTreeMap::new()).ok()).collect());
 
 fuzz_target!(|data: &[u8]| {
-    let (head, body) = data.windows(2).position(|two| two == b"\n\n").map_or((data, &b""[..]), |at| (&data[..at], &data[at + 2..]));
-    let mut lines = head.split(|byte| *byte == b'\n');
-    let (Some(number), Some(method), Some(target)) = (lines.next(), lines.next(), lines.next()) else { return };
+    let (lines, body) = data.windows(2).position(|two| two == b"\n\n").map_or((data, &b""[..]), |at| (&data[..at], &data[at + 2..]));
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    let Some(number) = lines.next() else { return };
     let place = number.iter().fold(0usize, |number, byte| number.wrapping_mul(31).wrapping_add(usize::from(*byte))) % PROFILES.len();
     let named = PROFILES.iter().find(|profile| profile.name().as_str().as_bytes() == number);
     let Some(profile) = named.or_else(|| PROFILES.get(place)) else { return };
-    let (Ok(method), Ok(target)) = (std::str::from_utf8(method), std::str::from_utf8(target)) else { return };
-    // The gate lets nothing else through.
-    if !target.starts_with('/') || !method.bytes().chain(target.bytes()).all(|byte| byte.is_ascii_graphic()) {
-        return;
-    }
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
-        let (name, value) = line.split_at(at);
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.get(1..).unwrap_or_default())) else {
-            return;
-        };
-        headers.append(name, value);
-    }
+    let Some((method, target, headers)) = head(lines) else { return };
     let head = Head { method, scheme: Scheme::Https, host: "api.test", target, headers: &headers };
     let Ok(Some(fields)) = profile.find_fields(head) else { return };
     // Base64, hexadecimal and text at once, and nobody can know it.

@@ -58,25 +58,27 @@ impl Control {
         master: MasterKey,
         start: Snapshot,
     ) -> Result<Arc<Self>, CannotStart> {
-        let (master, tokens) = (Arc::new(master), config.tokens.clone());
-        let live = Arc::new(ArcSwap::from_pointee(start));
-        let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
-        publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
         let hashing = HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue);
-        let control = Arc::new(Self {
-            store,
-            clock,
-            entropy,
-            master,
-            publisher,
-            hashing,
-            live,
-            tokens,
-            decisions: Arc::default(),
-            explanations: Arc::default(),
-        });
+        let control = Self::of(store, clock, entropy, master, hashing, config.tokens.clone(), start);
+        control.publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
         token_keys::ensure(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
         Ok(control)
+    }
+
+    /// Its parts put together. Nothing is in force yet but `start`.
+    pub(crate) fn of(
+        store: SharedStore,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        master: MasterKey,
+        hashing: HashingPool,
+        tokens: Tokens,
+        start: Snapshot,
+    ) -> Arc<Self> {
+        let (master, live) = (Arc::new(master), Arc::new(ArcSwap::from_pointee(start)));
+        let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
+        let (decisions, explanations) = (Arc::default(), Arc::default());
+        Arc::new(Self { store, clock, entropy, master, publisher, hashing, live, tokens, decisions, explanations })
     }
 
     /// The time.

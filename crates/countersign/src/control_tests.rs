@@ -26,7 +26,7 @@ use crate::config::Tokens;
 use crate::control::Control;
 use crate::faulty_store::FaultyStore;
 use crate::hashing::HashingPool;
-use crate::publish::{Parts, Publisher};
+use crate::publish::Parts;
 use crate::snapshot::{Snapshot, TokenTrust};
 use crate::token_keys;
 use crate::tokens_api;
@@ -85,8 +85,8 @@ impl Bench {
         let (clock, dice) = (Arc::new(FixedClock::at(NOW)), Arc::new(CountingEntropy::default()));
         let mut key = vec![7; 32];
         key[0] = 1;
-        let master = Arc::new(MasterKey::parse(&SecretBytes::new(key)).ok().unwrap());
-        let live = Arc::new(arc_swap::ArcSwap::from_pointee(Snapshot {
+        let master = MasterKey::parse(&SecretBytes::new(key)).ok().unwrap();
+        let start = Snapshot {
             revision: Revision::default(),
             routes: Arc::new(RouteTable::build(Vec::new()).unwrap()),
             profiles: Arc::new([Profile::native().unwrap()]),
@@ -95,22 +95,9 @@ impl Bench {
             keys: Arc::default(),
             tokens: Arc::new(TokenTrust::of_nobody(&tokens)),
             ended: Arc::default(),
-        }));
-        let publisher = Publisher::new(store.clone(), clock.clone(), Arc::clone(&master), tokens.clone(), Arc::clone(&live));
+        };
         let hashing = HashingPool::new(hashing.try_into().unwrap(), 0);
-        let entropy: Arc<dyn crate::ambient::Entropy> = dice.clone();
-        let control = Arc::new(Control {
-            store,
-            clock: clock.clone(),
-            entropy,
-            master,
-            publisher,
-            hashing,
-            live,
-            tokens,
-            decisions: Arc::default(),
-            explanations: Arc::default(),
-        });
+        let control = Control::of(store, clock.clone(), dice.clone(), master, hashing, tokens, start);
         control.publish(Parts::ALL).await.unwrap();
         token_keys::ensure(&control).await.unwrap();
         Self {

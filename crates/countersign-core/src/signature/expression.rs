@@ -2,6 +2,9 @@
 //! comes. `parse` reads them from text.
 
 mod parse;
+mod segments;
+mod sources;
+mod steps;
 
 use std::ops::BitOr;
 use std::sync::Arc;

@@ -1,16 +1,13 @@
 //! Replay caches: a counter only grows, whatever happens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::now::UnixMillis;
-use countersign_core::replay::{Claim, NewClaim};
-use tokio::sync::Barrier;
-
 use super::ReplayBackend;
-use super::replay::{SETTINGS, WINDOWS, bystanders, bystanders_stay, claim, open};
+use super::replay::{SETTINGS, WINDOWS, bystanders, bystanders_stay, claim, one_is_first, open, restart};
 use super::world::{NOW, seconds};
 use crate::SharedReplay;
+use countersign_core::now::UnixMillis;
+use countersign_core::replay::{Claim, NewClaim};
 
 /// A request whose counter is its nonce; `n` tells its message from others.
 fn counted(secret: u32, counter: u64, n: u32, now: UnixMillis) -> NewClaim {
@@ -54,26 +51,9 @@ pub async fn a_counter_is_refused_together_with_its_claim(backend: &impl ReplayB
 pub async fn of_parallel_claims_with_one_counter_one_is_first(backend: &impl ReplayBackend) {
     let cache = open(backend, NOW).await;
     for round in 0..10 {
-        let barrier = Arc::new(Barrier::new(50));
-        let claims: Vec<_> = (0..50)
-            .map(|n| {
-                let (cache, barrier) = (cache.clone(), barrier.clone());
-                // Messages of their own, so that only the counter is in the way.
-                let one = NewClaim { nonce: claim(1, 1000 + n, 0, NOW).nonce, ..counted(1, round + 1, round as u32 * 100 + n, NOW) };
-                tokio::spawn(async move {
-                    barrier.wait().await;
-                    cache.claim(&one, NOW).await.unwrap()
-                })
-            })
-            .collect();
-        let mut first = 0;
-        for claim in claims {
-            match claim.await.unwrap() {
-                Claim::First => first += 1,
-                other => assert_eq!(other, Claim::Seen),
-            }
-        }
-        assert_eq!(first, 1, "round {round}");
+        // Messages of their own, so that only the counter is in the way.
+        let one = |n| NewClaim { nonce: claim(1, 1000 + n, 0, NOW).nonce, ..counted(1, round + 1, round as u32 * 100 + n, NOW) };
+        one_is_first(&cache, (0..50).map(one)).await;
     }
 }
 
@@ -102,15 +82,7 @@ pub async fn counters_survive_kills_and_a_planned_stop(backend: &impl ReplayBack
     bystanders(&cache, NOW).await;
     for n in 0..10 {
         answers(&cache, NOW, 1, &[(u64::from(n) * 5 + 5, n, First)]).await;
-        if n == 5 {
-            cache.close().await.unwrap();
-        }
-        drop(cache);
-        if n == 5 {
-            // After a planned stop the machine may go down.
-            backend.lose_memory().await;
-        }
-        cache = open(backend, NOW).await;
+        cache = restart(backend, cache, SETTINGS, NOW, n == 5).await;
         answers(&cache, NOW, 1, &[(u64::from(n) * 5 + 5, 100, Seen), (u64::from(n) * 5, 101, Seen)]).await;
     }
     bystanders_stay(&cache, NOW).await;

@@ -1,10 +1,13 @@
 //! Replay caches: at most once, whatever happens. What schemes without a short signed time need is in `tiers` and `counters`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::now::UnixMillis;
 use countersign_core::replay::{Claim, Fingerprint, NewClaim, Tier};
+
+use tokio::sync::Barrier;
 
 use super::ReplayBackend;
 use super::world::{NOW, seconds};
@@ -43,6 +46,46 @@ pub(super) fn claim(secret: u32, nonce: u32, message: u32, signed_at: UnixMillis
 
 pub(super) async fn open(backend: &impl ReplayBackend, now: UnixMillis) -> SharedReplay {
     backend.open(SETTINGS, now).await.unwrap()
+}
+
+/// Ends the process and starts it again. After a planned stop the machine goes down as well: nothing may be lost by that.
+pub(super) async fn restart(
+    backend: &impl ReplayBackend,
+    cache: SharedReplay,
+    settings: ReplaySettings,
+    now: UnixMillis,
+    planned: bool,
+) -> SharedReplay {
+    if planned {
+        cache.close().await.unwrap();
+    }
+    drop(cache);
+    if planned {
+        backend.lose_memory().await;
+    }
+    backend.open(settings, now).await.unwrap()
+}
+
+/// Makes all of these claims at once. One of them comes first, and no other.
+pub(super) async fn one_is_first(cache: &SharedReplay, claims: impl ExactSizeIterator<Item = NewClaim>) {
+    let barrier = Arc::new(Barrier::new(claims.len()));
+    let claims: Vec<_> = claims
+        .map(|one| {
+            let (cache, barrier) = (cache.clone(), barrier.clone());
+            tokio::spawn(async move {
+                barrier.wait().await;
+                cache.claim(&one, NOW).await.unwrap()
+            })
+        })
+        .collect();
+    let mut first = 0;
+    for claim in claims {
+        match claim.await.unwrap() {
+            Claim::First => first += 1,
+            other => assert_eq!(other, Claim::Seen),
+        }
+    }
+    assert_eq!(first, 1);
 }
 
 /// Claims of others, which must not matter.
@@ -153,26 +196,9 @@ pub async fn room_comes_back_when_claims_are_over(backend: &impl ReplayBackend) 
 pub async fn of_parallel_claims_one_is_first(backend: &impl ReplayBackend) {
     let cache = open(backend, NOW).await;
     for round in 0..10 {
-        let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(100));
-        let claims: Vec<_> = (0..100)
-            .map(|n| {
-                let (cache, barrier) = (cache.clone(), barrier.clone());
-                // Half of them share the nonce, half the message.
-                let one = if n % 2 == 0 { claim(1, round, round, NOW) } else { claim(1, round, round, NOW.plus(SETTINGS.window_future)) };
-                tokio::spawn(async move {
-                    barrier.wait().await;
-                    cache.claim(&one, NOW).await.unwrap()
-                })
-            })
-            .collect();
-        let mut first = 0;
-        for claim in claims {
-            match claim.await.unwrap() {
-                Claim::First => first += 1,
-                other => assert_eq!(other, Claim::Seen),
-            }
-        }
-        assert_eq!(first, 1, "round {round}");
+        // Half of them share the nonce, half the message.
+        let one = |n| claim(1, round, round, if n % 2 == 0 { NOW } else { NOW.plus(SETTINGS.window_future) });
+        one_is_first(&cache, (0..100).map(one)).await;
     }
 }
 
@@ -302,15 +328,7 @@ pub async fn it_answers_as_a_memory_without_end_would(backend: &impl ReplayBacke
         match dice.below(100) {
             0 => now = now.plus(Duration::from_secs(dice.below(200).into())),
             1 if dice.below(10) == 0 => {
-                let planned = dice.below(2) == 0;
-                if planned {
-                    cache.close().await.unwrap();
-                }
-                drop(cache);
-                if planned {
-                    backend.lose_memory().await;
-                }
-                cache = backend.open(settings, now).await.unwrap();
+                cache = restart(backend, cache, settings, now, dice.below(2) == 0).await;
             }
             _ => now = now.plus(Duration::from_millis(dice.below(300).into())),
         }

@@ -7,7 +7,7 @@ use countersign_core::now::UnixMillis;
 use countersign_core::replay::{Claim, NewClaim, Tier};
 
 use super::ReplayBackend;
-use super::replay::{Dice, SETTINGS, WINDOWS, bystanders, bystanders_stay, claim, open};
+use super::replay::{Dice, SETTINGS, WINDOWS, bystanders, bystanders_stay, claim, open, restart};
 use super::world::{NOW, seconds};
 use crate::SharedReplay;
 use crate::memory::ReplaySettings;
@@ -129,15 +129,7 @@ pub async fn claims_of_any_tier_survive_kills_and_a_planned_stop(backend: &impl 
         for tier in Tier::ALL {
             first(&cache, &request(tier, 1, n, NOW, NOW), NOW).await;
         }
-        if n == 5 {
-            cache.close().await.unwrap();
-        }
-        drop(cache);
-        if n == 5 {
-            // After a planned stop the machine may go down.
-            backend.lose_memory().await;
-        }
-        cache = open(backend, NOW).await;
+        cache = restart(backend, cache, SETTINGS, NOW, n == 5).await;
         assert_eq!(cache.fence(), UnixMillis::MIN, "nothing was lost");
         for old in 0..=n {
             for tier in Tier::ALL {
@@ -234,15 +226,7 @@ pub async fn every_tier_answers_as_a_memory_without_end_would(backend: &impl Rep
         match dice.below(100) {
             0 => now = now.plus(Duration::from_secs(dice.below(20_000).into())),
             1 if dice.below(2) == 0 => {
-                let planned = dice.below(2) == 0;
-                if planned {
-                    cache.close().await.unwrap();
-                }
-                drop(cache);
-                if planned {
-                    backend.lose_memory().await;
-                }
-                cache = backend.open(settings, now).await.unwrap();
+                cache = restart(backend, cache, settings, now, dice.below(2) == 0).await;
             }
             _ => now = now.plus(Duration::from_millis(dice.below(10_000).into())),
         }
