@@ -95,7 +95,7 @@ pub async fn run(
     }
     let (body, compared) = match presented.signature {
         Some(fields) => {
-            let signed = check_signature(worker, snapshot, route, view, &fields, body).await?;
+            let signed = check_signature(worker, snapshot, route, view, &fields, body, now).await?;
             evidence.add_signature(fields.profile().name(), signed.identity);
             (signed.body, signed.compared)
         }
@@ -158,6 +158,7 @@ async fn check_signature(
     view: &RequestView<'_>,
     fields: &Fields<'_>,
     body: RequestBody,
+    now: UnixMillis,
 ) -> Result<Signed, Refused> {
     let replay = &worker.shared.replay;
     if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
@@ -168,17 +169,17 @@ async fn check_signature(
         let sample = Sample::of(view, fields.profile(), key_id(route, fields), body, worker.now());
         Refused { refusal, sample: Some(Arc::new(sample)) }
     };
-    fields.check_time(worker.now(), replay.fence()).map_err(|refusal| refused(refusal, body.is_end().then(Bytes::new)))?;
+    fields.check_time(now, replay.fence()).map_err(|refusal| refused(refusal, body.is_end().then(Bytes::new)))?;
     // Before the key is looked up, so that it does not tell which keys there are.
-    signature::content_digest(view.headers())?;
-    if find_key(snapshot, route, fields).is_none() && !body.is_end() && !matches!(route.action, Action::SelfCheck { .. }) {
+    let declared = signature::content_digest(view.headers())?;
+    // A body that comes in drops is not worth waiting for once the signature has become too old.
+    let there = !body.is_end();
+    if there && find_key(snapshot, route, fields).is_none() && !matches!(route.action, Action::SelfCheck { .. }) {
         // Not worth reading a body for. Says what a wrong signature says; a self-check says more, and must not say which keys
         // there are.
         return Err(refused(Code::SignatureMismatch.into(), None));
     }
-    // A body that comes in drops is not worth waiting for once the signature has become too old.
-    let there = !body.is_end();
-    let reading = read_signed_body(worker, view, fields.profile().body_use(), body);
+    let reading = read_signed_body(worker, declared, fields.profile().body_use(), body);
     let body = match fields.good_until() {
         Some(end) if there => {
             let read = tokio::time::timeout(end.since(worker.now()), reading).await;
@@ -187,7 +188,7 @@ async fn check_signature(
         _ => reading.await?,
     };
     // Read again: while the body came in, the key may have been disabled and its secret removed.
-    let (snapshot, now) = (worker.snapshot(), worker.now());
+    let (snapshot, now) = (worker.snapshot(), if there { worker.now() } else { now });
     let key = find_key(&snapshot, route, fields);
     let good = match fields.verify(body.seen(), key, now) {
         Ok(good) => good,
@@ -258,14 +259,14 @@ impl SignedBody {
     }
 }
 
+/// Reads what has to be read before the signature can be judged. A digest that is `declared` is held to, also when the body is
+/// read whole (RFC 9530 section 2).
 async fn read_signed_body(
     worker: &Worker,
-    view: &RequestView<'_>,
+    declared: Option<signature::ContentDigest>,
     body_use: BodyUse,
     mut body: RequestBody,
 ) -> Result<SignedBody, Refusal> {
-    // A digest that is declared is held to, also when the body is read whole (RFC 9530 section 2).
-    let declared = signature::content_digest(view.headers())?;
     if body.is_end() {
         declared.map_or(Ok(()), |declared| declared.check(b""))?;
         return Ok(SignedBody::Empty);

@@ -136,7 +136,7 @@ impl<'v> Context<'_, 'v> {
     }
 
     /// What is written as it stands in the head or in a field, which most of a string to sign is: no value is made for it.
-    fn at_hand(&self, expr: &Expr) -> Option<(&[u8], Provenance)> {
+    pub(super) fn at_hand(&self, expr: &Expr) -> Option<(&[u8], Provenance)> {
         if !expr.steps.is_empty() {
             return None;
         }

@@ -235,9 +235,19 @@ impl<'v> Fields<'v> {
         let mut once = Once { from: Parts::NONE, values: Vec::new(), counter: None };
         let mut shown = false;
         for expr in &rule.once {
-            let value = context.read(expr)?;
-            shown |= value.is_some();
-            let (bytes, from) = value.as_ref().map_or((b"".as_slice(), Provenance::NONE), |value| (value.bytes(), value.from));
+            let value;
+            let (bytes, from) = match context.at_hand(expr) {
+                Some(at_hand) => at_hand,
+                None => {
+                    value = context.read(expr)?;
+                    let Some(value) = &value else {
+                        once.values.extend_from_slice(&0u64.to_le_bytes());
+                        continue;
+                    };
+                    (value.bytes(), value.from)
+                }
+            };
+            shown = true;
             once.values.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             once.values.extend_from_slice(bytes);
             once.from = once.from.and(from.direct);
