@@ -72,11 +72,14 @@ impl Shape {
         Ok(())
     }
 
-    /// Whether a value has this shape. Looks at each byte once.
+    /// Whether a value has this shape. Looks at each byte at most twice for each item that could hold it.
     pub(super) fn fits(&self, value: &[u8]) -> bool {
         let mut rest = value;
         for item in &*self.items {
-            let count = rest.iter().take(item.most).take_while(|byte| item.takes(**byte)).count();
+            let window = rest.get(..item.most).unwrap_or(rest);
+            // Nearly always all of them: looked at without a way out in the middle, which is several times as fast.
+            let all = window.iter().fold(true, |all, byte| all & item.takes(*byte));
+            let count = if all { window.len() } else { window.iter().take_while(|byte| item.takes(**byte)).count() };
             let Some(after) = rest.get(count..).filter(|_| count >= item.least) else { return false };
             rest = after;
         }
