@@ -89,7 +89,7 @@ codes! {
     /// An Upgrade other than to WebSocket, or a malformed one.
     BadUpgrade "bad_upgrade" 400 "This upgrade is not supported" "Only GET with Connection: upgrade and Upgrade: websocket is forwarded, and only without a body.";
     /// The request came through this gateway before (RFC 9110 section 7.6.3).
-    ForwardingLoop "forwarding_loop" 508 "The request went round in a loop" "An upstream points back at this gateway; correct its address.";
+    ForwardingLoop "forwarding_loop" 508 "The request went round in a loop" "Correct the address of the upstream that points back at this gateway. Two gateways of this kind cannot stand behind each other.";
 
     // The request as it would be judged: what is judged is what is forwarded.
     /// `%2f` in the path.

@@ -26,8 +26,8 @@ const MOST_NAMED: usize = 32;
 
 /// Removes them. Run it before identity headers are set, so that `Connection` cannot name one of those away.
 ///
-/// Fails with `bad_header_value` if `Connection` is not a list of names, or names what frames or routes the message, or what its
-/// signature covers: that was judged as part of it, so it is not taken off behind the judgement.
+/// Fails with `bad_header_value` if `Connection` is not a list of names, or names what frames or routes the message. What a
+/// signature may cover it cannot name: see [`check_signed`].
 pub fn remove(headers: &mut HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(CONNECTION) {
         for name in named(headers)? {
@@ -40,6 +40,17 @@ pub fn remove(headers: &mut HeaderMap) -> Result<(), Refusal> {
         headers.remove(name);
     }
     Ok(())
+}
+
+/// Checks a signed request: `Connection`, which is never signed, must not have a header taken off that may be.
+///
+/// # Errors
+/// `bad_header_value` if it names any header but those that concern the connection alone.
+pub fn check_signed(headers: &HeaderMap) -> Result<(), Refusal> {
+    if named(headers)?.iter().all(|name| ALWAYS.contains(name)) {
+        return Ok(());
+    }
+    Err(Refusal::with(Code::BadHeaderValue, "Connection of a signed request names a header that would not be forwarded."))
 }
 
 /// The headers that `Connection` names, apart from its options `close` and `keep-alive`.
@@ -114,6 +125,17 @@ mod tests {
             ]),
             ["d"]
         );
+    }
+
+    #[test]
+    fn connection_names_nothing_of_a_signed_request() {
+        for good in ["", "close", "keep-alive, Upgrade", "TE, close", "http2-settings"] {
+            assert!(check_signed(&headers(&[("connection", good)])).is_ok(), "{good}");
+        }
+        for bad in ["x-amount", "close, If-Match", "content-digest", "signature-input", "host", "a b"] {
+            let refused = check_signed(&headers(&[("connection", "close"), ("connection", bad)]));
+            assert_eq!(refused.unwrap_err().code, Code::BadHeaderValue, "{bad}");
+        }
     }
 
     #[test]

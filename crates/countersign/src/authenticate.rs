@@ -10,6 +10,7 @@ use bytes::Bytes;
 use countersign_core::access_token;
 use countersign_core::api_key::{self, ShownApiKey};
 use countersign_core::code::{Code, Refusal};
+use countersign_core::connection_headers;
 use countersign_core::decide::{self, Decision, Evidence, Permit};
 use countersign_core::id::KeyId;
 use countersign_core::now::UnixMillis;
@@ -78,7 +79,7 @@ pub async fn run(
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
     let presented = match presented::find(view, rule, &snapshot.profiles) {
         Ok(presented) => presented,
-        Err(refusal) => return Err(malformed(snapshot, rule, view, refusal, now)),
+        Err(refusal) => return Err(malformed(worker, snapshot, route, rule, view, body, refusal, now).await),
     };
 
     // The part that needs no cryptography: refused now if no credential could help.
@@ -135,12 +136,42 @@ fn check_token(worker: &Worker, snapshot: &Snapshot, token: &[u8], now: UnixMill
 }
 
 /// A refusal of what is presented, with the request where it is a signature that could not be read.
-fn malformed(snapshot: &Snapshot, rule: &Rule, view: &RequestView<'_>, refusal: Refusal, now: UnixMillis) -> Refused {
+#[expect(clippy::too_many_arguments, reason = "what the pipeline has at this point")]
+async fn malformed(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    route: &Route,
+    rule: &Rule,
+    view: &RequestView<'_>,
+    body: RequestBody,
+    refusal: Refusal,
+    now: UnixMillis,
+) -> Refused {
     let named = |name| snapshot.profiles.iter().find(|profile| profile.name() == name);
     let wrong =
         rule.profiles().iter().filter_map(|profile| named(&profile.name)).find(|profile| profile.find_fields(Head::of(view)).is_err());
-    let sample = wrong.map(|profile| Arc::new(Sample::of(view, profile, None, None, now)));
-    Refused { refusal, sample }
+    let Some(profile) = wrong else { return refusal.into() };
+    let of_request = profile.key_named_in(Head::of(view));
+    let key = if profile.names_key() { of_request.as_deref() } else { route.signing_key.as_ref().map(KeyId::as_str) };
+    let body = body_to_explain(worker, snapshot, route, key, body).await;
+    Refused { refusal, sample: Some(Arc::new(Sample::of(view, profile, key, body, now))) }
+}
+
+/// The body of a request whose signature is refused before it was read: read all the same, if it is small and the caller will
+/// be told why.
+async fn body_to_explain(worker: &Worker, snapshot: &Snapshot, route: &Route, key: Option<&str>, mut body: RequestBody) -> Option<Bytes> {
+    if body.is_end() {
+        return Some(Bytes::new());
+    }
+    let key = key.and_then(|key| snapshot.keys.find_signing_key(key));
+    let is_told = matches!(route.action, Action::SelfCheck { .. }) || key.is_some_and(|key| key.is_diagnosed(worker.now()));
+    if !is_told || body.size_hint().exact().is_some_and(|length| length > LARGEST_BODY as u64) {
+        return None;
+    }
+    match read_ahead(&mut body, LARGEST_BODY, &worker.shared.body_budget).await {
+        Ok(ReadAhead::Whole(buffered, _)) => Some(Bytes::copy_from_slice(buffered.as_ref())),
+        _ => None,
+    }
 }
 
 /// A signed request that was verified and claimed.
@@ -161,6 +192,7 @@ async fn check_signature(
     now: UnixMillis,
 ) -> Result<Signed, Refused> {
     let replay = &worker.shared.replay;
+    connection_headers::check_signed(view.headers())?;
     if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
         return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
@@ -169,7 +201,10 @@ async fn check_signature(
         let sample = Sample::of(view, fields.profile(), key_id(route, fields), body, worker.now());
         Refused { refusal, sample: Some(Arc::new(sample)) }
     };
-    fields.check_time(now, replay.fence()).map_err(|refusal| refused(refusal, body.is_end().then(Bytes::new)))?;
+    if let Err(refusal) = fields.check_time(now, replay.fence()) {
+        let body = body_to_explain(worker, snapshot, route, key_id(route, fields), body).await;
+        return Err(refused(refusal, body));
+    }
     // Before the key is looked up, so that it does not tell which keys there are.
     let declared = signature::content_digest(view.headers())?;
     // A body that comes in drops is not worth waiting for once the signature has become too old.

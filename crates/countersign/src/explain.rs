@@ -85,7 +85,7 @@ impl Sample {
 
     /// The key that the request names.
     pub fn named_key(&self, profile: &Profile) -> Option<String> {
-        profile.find_fields(self.head()).ok().flatten()?.key_id().map(str::to_owned)
+        profile.key_named_in(self.head())
     }
 
     /// Judges it again, with everything that the judgement rests on. `own_string` is what the caller believes it signed.
@@ -98,7 +98,13 @@ impl Sample {
         let mut said = Map::new();
         said.insert("profile".into(), self.profile.as_str().into());
         said.insert("key_id".into(), self.key.clone().into());
-        said.insert("key".into(), if key.is_some() { "known" } else { "unknown" }.into());
+        let known = match (&self.key, key) {
+            (_, Some(_)) => "known",
+            (Some(_), None) => "unknown",
+            // Nothing can be said about a key that could not be read.
+            (None, None) => "unread",
+        };
+        said.insert("key".into(), known.into());
         match (profile.find_fields(self.head()), body) {
             (Err(refusal), _) => {
                 said.insert("code".into(), refusal.code.as_str().into());
@@ -197,14 +203,18 @@ pub fn trace_members(trace: &Trace, profile: &Profile) -> Map<String, Value> {
     members
 }
 
-/// Texts by name; a name that comes more than once has a list.
+/// Texts by name; a name that comes more than once has a list. What is no text stands in base64 under `NAME_base64`.
 fn by_name(named: &[(String, Vec<u8>)]) -> Map<String, Value> {
     let mut all: Map<String, Value> = Map::new();
     for (name, bytes) in named {
-        match all.get_mut(name) {
-            None => _ = all.insert(name.clone(), text(bytes)),
-            Some(Value::Array(list)) => list.push(text(bytes)),
-            Some(first) => *first = Value::Array(vec![first.take(), text(bytes)]),
+        let (name, value) = match std::str::from_utf8(bytes) {
+            Ok(text) => (name.clone(), text.into()),
+            Err(_) => (format!("{name}_base64"), STANDARD.encode(bytes).into()),
+        };
+        match all.get_mut(&name) {
+            None => _ = all.insert(name, value),
+            Some(Value::Array(list)) => list.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
         }
     }
     all
@@ -246,6 +256,12 @@ mod tests {
     fn a_name_that_comes_twice_has_a_list() {
         let named = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")].map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         assert_eq!(Value::Object(by_name(&named)), json!({"a": ["1", "3", "4"], "b": "2"}));
+    }
+
+    #[test]
+    fn what_is_no_text_stands_in_base64() {
+        let named = [("mac".to_owned(), vec![0xff, 0xef]), ("a".to_owned(), b"1".to_vec())];
+        assert_eq!(Value::Object(by_name(&named)), json!({"mac_base64": "/+8=", "a": "1"}));
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub(super) fn overlap(a: &Profile, b: &Profile) -> bool {
     a.iter().any(|x| b.iter().any(|y| x.at.meets(&y.at) && !exclusive(x.guard, y.guard)))
 }
 
+/// Whether `expr` looks at a `Signature` that belongs to HTTP message signatures (RFC 9421): there it stands beside
+/// `Signature-Input`. Older schemes have one header of the same name alone.
+pub(super) fn is_of_message_signatures(profile: &Profile, expr: &Expr, head: &Head<'_>) -> bool {
+    let Source::Header(slot) = &expr.source else { return false };
+    matches!(profile.slots.get(*slot), Some(SlotSource::Header(name)) if name == "signature")
+        && head.headers.contains_key("signature-input")
+}
+
 /// Whether a request names an authentication scheme that `expr` asks for, in a form that is not that of the scheme. It is
 /// shown then, and its fields are malformed: what is bad is not passed over.
 pub(super) fn names_scheme(profile: &Profile, expr: &Expr, head: &Head<'_>) -> bool {
@@ -113,5 +121,51 @@ fn exclusive(a: Option<&Filter>, b: Option<&Filter>) -> bool {
         (Some(Filter::Scheme(a)), Some(Filter::Scheme(b))) => !a.eq_ignore_ascii_case(b),
         (Some(Filter::StripPrefix(a)), Some(Filter::StripPrefix(b))) => !a.starts_with(b) && !b.starts_with(a),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName};
+
+    use super::super::built_in::built_in;
+    use super::super::load::Constants;
+    use super::super::request::Body;
+    use super::super::signing::ToSign;
+    use super::*;
+    use crate::fresh::Fresh;
+    use crate::now::UnixMillis;
+    use crate::request_view::Scheme;
+    use crate::secret::SecretText;
+
+    fn profile(name: &str) -> Profile {
+        Profile::load(built_in(name).unwrap(), &Constants::new()).unwrap()
+    }
+
+    fn signed(profile: &Profile) -> HeaderMap {
+        let secret = SecretText::new("a secret that is as long as it must be".to_owned());
+        let (mut headers, now) = (HeaderMap::new(), UnixMillis::from_seconds(1_764_000_000));
+        let request = ToSign { method: "GET", scheme: Scheme::Https, host: "api.test", target: "/a", headers: &headers, body: Body::Empty };
+        let added = profile.sign("ck_1", &secret, &request, now, Fresh::new([7; 16])).unwrap().headers;
+        for (name, value) in added {
+            headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_signature_beside_signature_input_is_of_rfc_9421_and_alone_it_is_of_the_draft() {
+        let (new, old) = (profile("rfc9421"), profile("cavage"));
+        let shows = |profile: &Profile, headers: &HeaderMap| {
+            let head = Head { method: "GET", scheme: Scheme::Https, host: "api.test", target: "/a", headers };
+            profile.find_fields(head).unwrap().is_some()
+        };
+        let by_new = signed(&new);
+        assert!(shows(&new, &by_new) && !shows(&old, &by_new));
+        let mut by_old = signed(&old);
+        let authorization = by_old.remove("authorization").unwrap();
+        let parameters = authorization.to_str().unwrap().strip_prefix("Signature ").unwrap();
+        by_old.insert("signature", parameters.parse().unwrap());
+        assert!(shows(&old, &by_old) && !shows(&new, &by_old));
     }
 }

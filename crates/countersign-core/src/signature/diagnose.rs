@@ -217,8 +217,23 @@ pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, lim
         }
     }
     compare(&mut bench, suspect, &hidden, &mut diagnosis);
+    if findings.is_empty() && !right {
+        findings.push(finding_of(none_of_them(&diagnosis), false));
+    }
     diagnosis.findings = hidden.hide(merged(findings));
     diagnosis
+}
+
+/// What is said when no known mistake explains the signature.
+fn none_of_them(diagnosis: &Diagnosis) -> Problem {
+    let words = if diagnosis.exhausted {
+        "None of the known mistakes that could be tried makes the signature verify; there was more to try than there is time for."
+    } else if diagnosis.same_string {
+        "The string that you gave is the string to sign, and no known mistake makes it verify: the secret is another one, or the MAC is made in another way."
+    } else {
+        "No known mistake makes the signature verify: the secret is another one, or the string to sign differs in a way that is not known."
+    };
+    Problem::new(Mistake::NoneKnown, words.to_owned())
 }
 
 /// Another scheme that the request shows, when it does not show this one.
@@ -231,7 +246,8 @@ fn other_profile(profile: &Profile, head: &Head<'_>, known: &Known<'_>) -> Optio
     if shows(profile) {
         return None;
     }
-    let other = known.profiles.iter().find(|other| other.name != profile.name && shows(other))?;
+    // A signature of the other scheme, and not only what any request may have.
+    let other = known.profiles.iter().find(|other| other.name != profile.name && shows(other) && other.has_mac_in(*head))?;
     let words = format!("The request is signed in the scheme {} ({}), and {} is asked for here.", other.name, other.title(), profile.name);
     Some(Problem::new(Mistake::OtherProfile, words))
 }

@@ -58,10 +58,51 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// The key that a request names, also when not all fields of its signature can be read. For those who explain: nothing is
+    /// known to be well-formed but this one field.
+    pub fn key_named_in(&self, head: Head<'_>) -> Option<String> {
+        let key_id = self.field_in(head, self.key_id?)?;
+        String::from_utf8(key_id.bytes().to_vec()).ok()
+    }
+
+    /// Whether a head holds what can be a MAC of this scheme.
+    pub(super) fn has_mac_in(&self, head: Head<'_>) -> bool {
+        let Some(value) = self.field_in(head, self.mac) else { return false };
+        let is_mac = |written: &Bytes<'_>| {
+            let mac = self.rule.encoding.decode(written.as_slice());
+            self.builtin.is_some()
+                || mac.is_some_and(|mac| MacAlgorithm::ALL.iter().any(|(known, _)| known.length() == mac.as_slice().len()))
+        };
+        match &value.data {
+            Data::One(one) => is_mac(one),
+            Data::Many(list) => list.iter().any(is_mac),
+            Data::Map(_) => false,
+        }
+    }
+
+    /// One field of a head, whatever the others are.
+    fn field_in<'v>(&'v self, head: Head<'v>, index: usize) -> Option<Value<'v>> {
+        let mut fields = Fields { profile: self, head, values: Vec::new(), signature: None, times: None };
+        if let Some(rule) = &self.builtin {
+            fields.signature = rule.find(head.headers).ok()?;
+        }
+        for field in self.fields.get(..=index)? {
+            let is_in_head = field.info.body == BodyUse::None;
+            let value = if is_in_head { fields.field(field, Body::Empty).ok().flatten() } else { None };
+            fields.values.push(value);
+        }
+        fields.values.pop().flatten()
+    }
+}
+
 impl<'v> Fields<'v> {
     /// Whether the request shows any sign of the scheme.
     fn is_shown(&self) -> Result<bool, Refusal> {
         for expr in &self.profile.detect {
+            if detect::is_of_message_signatures(self.profile, expr, &self.head) {
+                continue;
+            }
             if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
                 return Ok(true);
             }

@@ -312,6 +312,16 @@ fn a_key_that_is_diagnosed_is_told_why_and_no_other() {
     let other = scene.raw(&forger.request("GET", "api.test", "/two/x").bytes());
     other.assert_refused("signature_mismatch");
     assert_eq!(other.json()["hints"], Value::Null, "that is another key");
+    // Also where the signature cannot be read, and where the time was wrong before the body was read.
+    let (request, _) = acme.request("POST", "/acme/4", "hello", None);
+    let told = scene.raw(request.replace("v2=", "").as_bytes());
+    told.assert_refused("signature_malformed");
+    assert_eq!((&told.json()["hints"][0]["mistakes"][0], &told.json()["hints"][0]["verifies"]), (&json!("prefix_missing"), &json!(true)));
+    let time = unix_seconds();
+    let late = acme.request("POST", "/acme/5", "hello", None).0.replace(&format!("Time: {time}"), &format!("Time: {}", time - 1000));
+    let told = scene.raw(late.as_bytes());
+    told.assert_refused("timestamp_too_old");
+    assert_eq!(told.json()["hints"][0]["mistakes"][0], "clock_off", "{}", told.text());
     // It lets nothing more in.
     scene.raw(acme.signed("GET", "/acme/good", "").as_bytes()).assert_ok();
 

@@ -95,6 +95,18 @@ fn the_signature_has_one_form() {
 }
 
 #[test]
+fn connection_takes_no_header_off_a_signed_request() {
+    let scene = Scene::start();
+    let signed = scene.signed("GET", "/signed/x").header("If-Match", "\"1\"").head();
+    for named in ["if-match", "close, X-Amount", "user-agent"] {
+        scene.raw(format!("{signed}Connection: {named}\r\n\r\n").as_bytes()).assert_refused("bad_header_value");
+    }
+    assert_eq!(scene.upstream.total_bytes(), 0);
+    scene.raw(format!("{signed}Connection: keep-alive, TE\r\n\r\n").as_bytes()).assert_ok();
+    assert_eq!(scene.upstream.requests()[0].headers("if-match"), ["\"1\""]);
+}
+
+#[test]
 fn the_default_port_is_not_part_of_the_host() {
     let scene = Scene::start();
     let with_port = scene.partner.request("GET", "api.test", "/signed/1").head().replace("Host: api.test", "Host: API.test:80");

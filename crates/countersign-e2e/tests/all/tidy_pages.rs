@@ -92,7 +92,7 @@ fn the_page_of_the_admin_api_has_every_route_with_its_scope() {
 fn the_page_of_the_command_line_is_what_help_says() {
     let mut page = String::from(
         "# Command line\n\n<!-- Printed from --help: UPDATE=1 cargo nextest run -p countersign-e2e tidy -->\n\n\
-         `user`, `client`, `key`, `allow`, `session`, `admin-key` and `audit` ask a running gateway over its local socket, as the user that runs it or as root. \
+         `user`, `client`, `key`, `allow`, `session`, `admin-key`, `explain` and `audit` ask a running gateway over its local socket, as the user that runs it or as root. \
          They find it by the configuration file. These options are left out below:\n\n",
     );
     page.push_str(&format!("```\n{}\n```\n", options_of_all()));
@@ -141,7 +141,8 @@ fn without_common(help: &str) -> String {
     let common = options_of_all();
     let text = help.replace(&format!("Which gateway:\n{common}\n"), "");
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("-h, --help ")).collect();
-    let text = lines.join("\n");
+    // An empty list, and what its taking away leaves.
+    let text = format!("{}\n", lines.join("\n")).replace("Options:\n\n", "").replace("\n\n\n", "\n\n");
     text.trim_end().trim_end_matches("Options:").trim_end().to_owned()
 }
 

@@ -22,7 +22,7 @@ use crate::wire::{self, ToExplain};
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     let (_, limit) = call.page()?;
     let items: Vec<Value> = call.control.decisions.newest(limit).iter().map(|refused| short(refused)).collect();
-    Answer::ok(&json!({"items": items}))
+    Answer::ok(&json!({"items": items, "next": null}))
 }
 
 /// `GET /decisions/{request_id}`: one of them, explained under the secrets of now.

@@ -9,7 +9,7 @@ use super::{Failure, show};
 /// `countersign explain`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The id is in the answer (request_id, X-Request-Id). The gateway remembers the last 1000 refusals until it stops.\n\nWithout a gateway: countersign verify"
+    after_help = "The id is in the answer (request_id, X-Request-Id). The gateway remembers the last 1000 refusals of signatures until it stops; requests refused for other reasons, such as replayed ones, are not among them.\n\nWithout a gateway: countersign verify"
 )]
 pub struct ExplainArgs {
     /// The id of the request; without it the latest refusals are listed
@@ -54,8 +54,10 @@ fn words(decision: &Value) -> String {
         member(decision, "key_id"),
     );
     let Some(explanation) = decision.get("explanation") else { return text };
-    if explanation.get("key").and_then(Value::as_str) == Some("unknown") {
-        text.push_str("\nThere is no such key for this profile.\n");
+    match explanation.get("key").and_then(Value::as_str) {
+        Some("unknown") => text.push_str("\nThere is no such key for this profile.\n"),
+        Some("unread") => text.push_str("\nThe key cannot be read from this request.\n"),
+        _ => {}
     }
     let hints = explanation.get("hints").and_then(Value::as_array).cloned().unwrap_or_default();
     for hint in &hints {

@@ -211,8 +211,12 @@ fn with_secret(key: &Value, words: &str) -> String {
     if key.get("secret").is_none_or(Value::is_null) {
         return format!("{words}\n\n  key id  {id}\n\nIt has the secret that you gave, which is stored encrypted and not shown.\n");
     }
+    let profile = match show::member(key, "profile").as_str() {
+        "v3.0" => String::new(),
+        other => format!(" --profile {other}"),
+    };
     format!(
-        "{words}\n\n  CS_KEY_ID={id}\n  CS_SECRET={secret}\n\nThe secret is not shown again. With both in the environment, countersign sign GET URL signs a request.\n"
+        "{words}\n\n  CS_KEY_ID={id}\n  CS_SECRET={secret}\n\nThe secret is not shown again. With both in the environment, countersign sign{profile} GET URL signs a request.\n"
     )
 }
 

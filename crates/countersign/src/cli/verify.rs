@@ -150,12 +150,20 @@ struct Judgement {
 }
 
 /// The known mistakes, tried.
-fn diagnosed(profile: &Profile, head: Head<'_>, request: &RawRequest, keys: &Keys, at: UnixMillis, key_id: Option<&str>) -> Diagnosis {
+fn diagnosed(
+    profile: &Profile,
+    head: Head<'_>,
+    request: &RawRequest,
+    keys: &Keys,
+    at: UnixMillis,
+    key_id: Option<&str>,
+    own: Option<&[u8]>,
+) -> Diagnosis {
     let secrets = keys.find(profile, key_id).map(|found| found.live).unwrap_or_default();
     let built_in: Vec<Profile> = BUILT_IN.iter().filter_map(|(_, text)| Profile::load(text, &Constants::new()).ok()).collect();
     let profiles: Vec<&Profile> = built_in.iter().collect();
     let known = Known { secrets: &secrets, others: &[], profiles: &profiles, hosts: &[] };
-    diagnose(profile, &Suspect { head, body: &request.body, now: at, own_string: None }, &known, Limits::default())
+    diagnose(profile, &Suspect { head, body: &request.body, now: at, own_string: own }, &known, Limits::default())
 }
 
 /// A caller's own string to sign beside ours.
@@ -182,7 +190,7 @@ impl Judgement {
             key_id: None,
             secret: None,
             compared: given.as_ref().map(|_| Compared::Nothing),
-            diagnosis: diagnosed(profile, head, request, keys, at, None),
+            diagnosis: diagnosed(profile, head, request, keys, at, profile.key_named_in(head).as_deref(), given.as_deref()),
         };
         let fields = match profile.find_fields(head) {
             Ok(Some(fields)) => fields,
@@ -206,7 +214,7 @@ impl Judgement {
         }
         let diagnosis = match trace.judged {
             Ok(()) => Diagnosis::default(),
-            Err(_) => diagnosed(profile, head, request, keys, at, key_id),
+            Err(_) => diagnosed(profile, head, request, keys, at, key_id, given.as_deref()),
         };
         let compared = given.map(|given| compare(&trace, &found, given));
         Ok(Self { diagnosis, trace, key_id: key_id.map(str::to_owned), secret: which.map(|index| index.saturating_add(1)), compared })

@@ -57,23 +57,37 @@ pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, mo
         Duration::ZERO => (now.since(times.signed_at), "behind"),
         ahead => (ahead, "ahead of"),
     };
-    let seconds = off.as_secs_f64();
     // Its window has not passed, so its own end has.
     let ended = rule.at.is_none() || (off <= rule.past && rule.window.is_none());
     if refusal.code == Code::TimestampTooOld && ended {
         return Some(Problem::new(
             Mistake::Expired,
-            format!("The signature said itself until when it is good, and that is {} s ago.", now.since(times.good_until).as_secs_f64()),
+            format!("The signature said itself until when it is good, and that is {} ago.", span(now.since(times.good_until))),
         ));
     }
     let half_hours = (off + SLACK).as_secs() / 1800;
     let rest = off.abs_diff(Duration::from_secs(half_hours * 1800));
     if (1..=28).contains(&half_hours) && rest <= SLACK {
-        let (whole, half) = (half_hours / 2, if half_hours % 2 == 1 { ".5" } else { "" });
+        let words = match half_hours {
+            1 => "half an hour".to_owned(),
+            2 => "one hour".to_owned(),
+            _ => format!("{}{} hours", half_hours / 2, if half_hours % 2 == 1 { ".5" } else { "" }),
+        };
         return Some(Problem::new(
             Mistake::LocalTime,
-            format!("The timestamp is {whole}{half} hours {side} our clock: local time was written as UTC."),
+            format!("The timestamp is {words} {side} our clock: local time was probably written as UTC, or the request is as old."),
         ));
     }
-    Some(Problem::new(Mistake::ClockOff, format!("The timestamp is {seconds} s {side} our clock.")))
+    Some(Problem::new(Mistake::ClockOff, format!("The timestamp is {} {side} our clock.", span(off))))
+}
+
+/// A span of time in the largest units that say enough.
+fn span(off: Duration) -> String {
+    let seconds = off.as_secs();
+    match seconds {
+        0..600 => format!("{} s", off.as_secs_f64()),
+        600..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }

@@ -293,6 +293,8 @@ mistakes! {
     LocalTime Read "local_time" "The timestamp is off by whole or half hours" "Write the time in UTC, not in local time.";
     /// Past its own end.
     Expired Read "expired" "The signature has ended" "Sign again.";
+    /// Nothing of all this explains it.
+    NoneKnown Read "none_known" "No known mistake makes the signature verify" "Compare your string to sign with ours line by line (`countersign verify --string-to-sign FILE` says where it differs first); if they are the same, check the secret.";
 }
 
 impl fmt::Display for Mistake {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use countersign_core::code::{Code, Refusal};
+use countersign_core::connection_headers::check_signed;
 use countersign_core::head::{HeadLimits, HeadScanner, Scan};
 use countersign_core::request_view::{Connection, RequestView, Scheme};
 use countersign_core::signature::uncovered_header;
@@ -31,6 +32,7 @@ fn judge(request: &RawRequest, scheme: Scheme) -> Result<(), Refusal> {
     if let Some(code) = view.first_finding() {
         return Err(Refusal::with(code, "a route may allow it"));
     }
+    check_signed(view.headers())?;
     match uncovered_header(view.headers(), &[]) {
         Some(name) => Err(Refusal::with(Code::UncoveredHeader, format!("{name}; a route may allow it"))),
         None => Ok(()),
@@ -55,6 +57,7 @@ mod tests {
             ("GET http://other/a HTTP/1.1\nHost: h", Some("host_mismatch")),
             ("POST /a HTTP/1.1\nHost: h\nContent-Length: 3", Some("bad_body")),
             ("POST /a HTTP/1.1\nHost: h\nContent-Encoding: gzip", Some("uncovered_header")),
+            ("GET /a HTTP/1.1\nHost: h\nConnection: close, If-Match", Some("bad_header_value")),
         ] {
             let request = RawRequest::read(format!("{head}\n\n").as_bytes()).unwrap();
             assert_eq!(refusal(&request, Scheme::Http).map(|refusal| refusal.code.as_str()), code, "{head}");

@@ -1,5 +1,6 @@
 //! Mistakes that need more than one secret, and what else a diagnosis says.
 
+use super::super::super::built_in::BUILT_IN;
 use super::*;
 
 /// Mistakes that the table has no request for: these tests have, or those of `offered`.
@@ -11,6 +12,7 @@ pub(super) const SHOWN: &[Mistake] = &[
     Mistake::OtherProfile,
     Mistake::UnknownKey,
     Mistake::RequirementNotMet,
+    Mistake::NoneKnown,
 ];
 
 fn first(diagnosis: &Diagnosis) -> &Finding {
@@ -48,7 +50,7 @@ fn the_secret_of_another_key_and_a_former_one_are_recognised() {
     let client = Client::of("v3.0");
     let other = "css_ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
     let request = client.send(&client.get, &client.sign(&client.get, other, NOW));
-    assert!(client.diagnose(&request).findings.is_empty(), "the secret is not known here");
+    assert_eq!(first(&client.diagnose(&request)).mistakes, [Mistake::NoneKnown], "the secret is not known here");
     let live = client.live(other);
     for (whose, mistake) in [(Whose::Key("ck_theother"), Mistake::OtherKeysSecret), (Whose::Retired, Mistake::RetiredSecret)] {
         let diagnosis = client.diagnose_with(&request, &[OtherSecret { whose, secret: &live }], None);
@@ -91,12 +93,14 @@ fn the_first_line_and_byte_in_which_the_clients_string_differs_are_named() {
     assert_eq!((difference.ours.as_deref(), difference.theirs.as_deref()), (Some("`GET\\n`"), Some("`GET \\n`")));
     assert_eq!(first(&diagnosis).mistakes, [Mistake::OwnString], "no known mistake, but the MAC is that of the string");
     assert!(!diagnosis.same_string);
-    // Without the string there is nothing to say.
-    assert!(client.diagnose(&request).findings.is_empty());
+    // Without the string nothing is found.
+    assert_eq!(first(&client.diagnose(&request)).mistakes, [Mistake::NoneKnown]);
     // With the right string the secret is what is wrong.
     let request = client.send(&client.get, &client.sign(&client.get, "css_someothersecretthatnobodyknowshere", NOW));
     let diagnosis = client.diagnose_with(&request, &[], Some(client.string(&client.get).as_bytes()));
-    assert!(diagnosis.same_string && diagnosis.difference.is_none() && diagnosis.findings.is_empty());
+    assert!(diagnosis.same_string && diagnosis.difference.is_none());
+    assert_eq!(first(&diagnosis).mistakes, [Mistake::NoneKnown]);
+    assert!(first(&diagnosis).words.starts_with("The string that you gave is the string to sign"), "{}", first(&diagnosis).words);
 }
 
 #[test]
@@ -134,6 +138,21 @@ fn another_scheme_is_recognised() {
 }
 
 #[test]
+fn what_any_request_may_have_is_no_other_scheme() {
+    let client = Client::of("v3.0");
+    let all: Vec<Profile> = BUILT_IN.iter().filter_map(|(_, text)| Profile::load(text, &BTreeMap::new()).ok()).collect();
+    let profiles: Vec<&Profile> = all.iter().collect();
+    let webhook = Request { target: "/hook?signature=1".to_owned(), ..client.post.clone() };
+    for request in [&client.post, &client.get, &webhook] {
+        let headers = request.header_map();
+        let suspect = Suspect { head: head(request, &headers), body: &request.body, now: NOW, own_string: None };
+        let known = Known { profiles: &profiles, ..Known::default() };
+        let diagnosis = diagnose(&client.profile, &suspect, &known, Limits::default());
+        assert_eq!(first(&diagnosis).mistakes, [Mistake::NotSigned], "{request:?}");
+    }
+}
+
+#[test]
 fn names_of_upstreams_are_tried_as_hosts() {
     let client = Client::of("v3.0");
     let request = client.signed_as(&client.get, |r| r.host = "orders.internal:9000");
@@ -143,7 +162,7 @@ fn names_of_upstreams_are_tried_as_hosts() {
     let with =
         |hosts: &[&str]| diagnose(&client.profile, &suspect, &Known { secrets: &secrets, hosts, ..Known::default() }, Limits::default());
     assert_eq!(first(&with(&["orders.internal:9000"])).mistakes, [Mistake::OtherHost]);
-    assert!(with(&[]).findings.is_empty());
+    assert_eq!(first(&with(&[])).mistakes, [Mistake::NoneKnown]);
 }
 
 #[test]
