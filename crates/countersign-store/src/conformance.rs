@@ -90,7 +90,8 @@ macro_rules! replay_suite {
                     a_nonce_is_not_a_message, a_secret_has_a_bounded_number_of_claims, all_secrets_have_a_bounded_number_of_claims,
                     a_claim_is_kept_as_long_as_it_must_be, room_comes_back_when_claims_are_over, of_parallel_claims_one_is_first,
                     claims_survive_a_kill, claims_survive_a_planned_stop, a_closed_cache_claims_nothing,
-                    what_may_have_been_forgotten_is_behind_the_fence, the_fence_survives_a_kill, a_clock_set_back_reopens_nothing,
+                    what_may_have_been_forgotten_is_behind_the_fence, the_fence_survives_a_kill,
+                    what_was_claimed_under_other_terms_is_behind_the_fence, a_clock_set_back_reopens_nothing,
                     a_clock_far_behind_is_told, it_answers_as_a_memory_without_end_would;
                 tiers: a_claim_of_any_tier_is_kept_as_long_as_it_must_be, a_claim_beyond_what_is_kept_is_refused,
                     room_comes_back_in_every_tier, claims_that_live_long_keep_no_others, one_secret_leaves_room_in_every_tier,

@@ -55,13 +55,17 @@ pub struct ReplaySettings {
     pub claims_in_all: u64,
     /// How many secrets can have a counter. They are never forgotten. One takes about 40 bytes.
     pub counters_in_all: u32,
+    /// Whether a scheme keeps its claims in another way than at the last start. What was claimed before is then not found where
+    /// it would be looked for, and what was signed before is refused as after a lost memory.
+    pub terms_changed: bool,
     /// Whether there was an earlier start, as far as the caller can tell from other state. An empty directory is then a memory
     /// that was lost, and not a first start.
     pub started_before: bool,
 }
 
 impl Default for ReplaySettings {
-    /// 300 s and 60 s; a million claims of one secret and four million in all; 100 000 counters; no earlier start is known of.
+    /// 300 s and 60 s; a million claims of one secret and four million in all; 100 000 counters; nothing changed, and no earlier
+    /// start is known of.
     fn default() -> Self {
         Self {
             window_past: Duration::from_secs(300),
@@ -69,6 +73,7 @@ impl Default for ReplaySettings {
             claims_per_secret: 1_000_000,
             claims_in_all: 4_000_000,
             counters_in_all: 100_000,
+            terms_changed: false,
             started_before: false,
         }
     }

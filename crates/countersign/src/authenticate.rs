@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::body::{Buffered, CheckedBody, ReadAhead, RequestBody, Source, read_ahead};
 use crate::explain::{LARGEST_BODY, Sample};
+use crate::self_check;
 use crate::snapshot::Snapshot;
 use crate::spool::SpooledBody;
 use crate::worker::Worker;
@@ -210,11 +211,14 @@ async fn check_signature(
     // A body that comes in drops is not worth waiting for once the signature has become too old.
     let there = !body.is_end();
     if there && find_key(snapshot, route, fields).is_none() && !matches!(route.action, Action::SelfCheck { .. }) {
-        // Not worth reading a body for. Says what a wrong signature says; a self-check says more, and must not say which keys
-        // there are.
+        // Not worth reading a body for. Says what a wrong signature says, though no body was asked for tells more: key ids are
+        // no secrets. A self-check says more, and reads it.
         return Err(refused(Code::SignatureMismatch.into(), None));
     }
-    let reading = read_signed_body(worker, declared, fields.profile().body_use(), body);
+    // A self-check looks at all of a body that it takes.
+    let self_check = if matches!(route.action, Action::SelfCheck { .. }) { self_check::LARGEST_BODY } else { 0 };
+    let limit = worker.shared.config.limits.signed_body_bytes.max(self_check);
+    let reading = read_signed_body(worker, declared, fields.profile().body_use(), limit, body);
     let body = match fields.good_until() {
         Some(end) if there => {
             let read = tokio::time::timeout(end.since(worker.now()), reading).await;
@@ -300,13 +304,13 @@ async fn read_signed_body(
     worker: &Worker,
     declared: Option<signature::ContentDigest>,
     body_use: BodyUse,
+    limit: u64,
     mut body: RequestBody,
 ) -> Result<SignedBody, Refusal> {
     if body.is_end() {
         declared.map_or(Ok(()), |declared| declared.check(b""))?;
         return Ok(SignedBody::Empty);
     }
-    let limit = worker.shared.config.limits.signed_body_bytes;
     let known = body.size_hint().exact();
     // A scheme that signs the bytes themselves needs all of them before anything can be said.
     let needs_bytes = body_use == BodyUse::Bytes;

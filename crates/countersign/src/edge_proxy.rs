@@ -147,8 +147,10 @@ async fn say_why(
     let key = sample.key.as_deref().and_then(|key| snapshot.keys.find_signing_key(key));
     let is_diagnosed = key.is_some_and(|key| key.is_diagnosed(now));
     let is_self_check = matches!(route.action, Action::SelfCheck { .. });
-    if (is_diagnosed || is_self_check) && worker.shared.explanations.take(now) {
-        let explained = explain::explain(&worker.shared.spool.control, sample, Arc::clone(snapshot)).await;
+    // Who floods a self-check must not take the hints from a key that is being diagnosed.
+    let allowance = if is_diagnosed { &worker.shared.explanations } else { &worker.shared.self_checks };
+    if (is_diagnosed || is_self_check) && allowance.take(now) {
+        let explained = explain::explain(&worker.shared.spool.control, sample, Arc::clone(snapshot), is_diagnosed).await;
         manners.explained = explained.map(|explained| self_check::said(explained, is_self_check, is_diagnosed));
     }
     refusal

@@ -14,8 +14,8 @@ use countersign_core::now::UnixMillis;
 use countersign_core::request_view::{RequestView, Scheme};
 use countersign_core::signature::diagnose::{Diagnosis, Finding, Known, Limits as DiagnosisLimits, OtherSecret, Suspect, Whose, diagnose};
 use countersign_core::signature::{Body, Head, LiveKey, Profile, Trace};
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use crate::snapshot::Snapshot;
@@ -59,7 +59,9 @@ impl std::fmt::Debug for Sample {
 impl Sample {
     /// What is kept of a request.
     pub fn of(view: &RequestView<'_>, profile: &Profile, key: Option<&str>, body: Option<Bytes>, at: UnixMillis) -> Self {
-        let mut headers = view.headers().clone();
+        // Copied: a value is a part of the buffer that its request was read into, and would keep all of it.
+        let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let mut headers: HeaderMap = view.headers().iter().filter_map(|(name, value)| Some((name.clone(), copied(value)?))).collect();
         let signs = |name: &HeaderName| profile.credential_headers().any(|own| own == name);
         for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HeaderName::from_static("x-api-key")] {
             if !signs(&name) {
@@ -88,8 +90,24 @@ impl Sample {
         profile.key_named_in(self.head())
     }
 
-    /// Judges it again, with everything that the judgement rests on. `own_string` is what the caller believes it signed.
-    pub fn explain(&self, snapshot: &Snapshot, own_string: Option<&[u8]>) -> Value {
+    /// The target without what makes the request a credential, and without secrets of ours that stand where they do not belong.
+    pub fn shown_target(&self, profile: Option<&Profile>) -> String {
+        let Some((path, query)) = self.target.split_once('?') else { return without_secrets(&self.target) };
+        let is_mac = |name: &str| profile.is_some_and(|profile| profile.mac_parameters().any(|known| known.eq_ignore_ascii_case(name)));
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if is_mac(name) => format!("{name}=<signature>"),
+            _ => pair.to_owned(),
+        });
+        without_secrets(&format!("{path}?{}", pairs.collect::<Vec<_>>().join("&")))
+    }
+
+    /// The key that it names, unless it is a secret of ours that stands where it does not belong.
+    pub fn shown_key(&self) -> Option<String> {
+        self.key.as_deref().map(without_secrets)
+    }
+
+    /// Judges it again, with everything that the judgement rests on.
+    pub fn explain(&self, snapshot: &Snapshot, reader: Reader<'_>) -> Value {
         let Some(profile) = snapshot.profiles.iter().find(|profile| *profile.name() == self.profile) else {
             return json!({"profile": self.profile.as_str(), "detail": "the profile is no longer in use"});
         };
@@ -97,7 +115,7 @@ impl Sample {
         let body = self.body.as_deref().map(Body::of);
         let mut said = Map::new();
         said.insert("profile".into(), self.profile.as_str().into());
-        said.insert("key_id".into(), self.key.clone().into());
+        said.insert("key_id".into(), self.shown_key().into());
         let known = match (&self.key, key) {
             (_, Some(_)) => "known",
             (Some(_), None) => "unknown",
@@ -120,7 +138,10 @@ impl Sample {
                 );
             }
             (Ok(Some(fields)), Some(body)) => {
-                let trace = fields.trace(body, key.map_or(&[], LiveKey::secrets), self.at);
+                let mut trace = fields.trace(body, key.map_or(&[], LiveKey::secrets), self.at);
+                if matches!(reader, Reader::Admin { .. }) {
+                    hide_macs(&mut trace, profile);
+                }
                 if let Err(refusal) = &trace.judged {
                     said.insert("code".into(), refusal.code.as_str().into());
                     said.insert("detail".into(), refusal.detail.as_deref().into());
@@ -128,6 +149,12 @@ impl Sample {
                 said.extend(trace_members(&trace, profile));
             }
         }
+        let own_string = match reader {
+            // Not searched: how long that takes would tell which keys there are.
+            Reader::Sender { is_diagnosed: false } => return Value::Object(said),
+            Reader::Sender { is_diagnosed: true } => None,
+            Reader::Admin { own_string } => own_string,
+        };
         let diagnosis = self.diagnose(profile, key, own_string, snapshot);
         said.insert("hints".into(), hints(&diagnosis));
         if let Some(difference) = difference(&diagnosis) {
@@ -150,6 +177,60 @@ impl Sample {
         let suspect = Suspect { head: self.head(), body, now: self.at, own_string };
         diagnose(profile, &suspect, &known, DiagnosisLimits::default())
     }
+}
+
+/// For whom an explanation is.
+#[derive(Debug, Clone, Copy)]
+pub enum Reader<'s> {
+    /// Who may see requests, but must not be able to send them again. `own_string` is what the client believes it signed.
+    Admin {
+        /// The string to sign as the client gives it.
+        own_string: Option<&'s [u8]>,
+    },
+    /// Who sent it.
+    Sender {
+        /// Whether its key is being diagnosed.
+        is_diagnosed: bool,
+    },
+}
+
+/// Leaves of each MAC only its beginning, wherever a field holds it: a request that was refused can become good by waiting.
+fn hide_macs(trace: &mut Trace, profile: &Profile) {
+    let name = profile.mac_field();
+    let is_mac = |field: &str| field.strip_suffix("[]").unwrap_or(field) == name;
+    let macs: Vec<Vec<u8>> =
+        trace.fields.iter().filter(|(field, mac)| is_mac(field) && !mac.is_empty()).map(|(_, mac)| mac.clone()).collect();
+    for (_, value) in &mut trace.fields {
+        for mac in &macs {
+            if let Some(at) = value.windows(mac.len()).position(|part| part == mac) {
+                let beginning = std::str::from_utf8(mac).ok().and_then(|mac| mac.get(..8)).unwrap_or_default();
+                value.splice(at..at + mac.len(), format!("{beginning}<signature>").into_bytes());
+            }
+        }
+    }
+    for (_, value) in &mut trace.fields {
+        if let Ok(text) = std::str::from_utf8(value) {
+            *value = without_secrets(text).into_bytes();
+        }
+    }
+}
+
+/// A text without secrets of ours, which clients put where a key id belongs.
+fn without_secrets(text: &str) -> String {
+    let mut shown = text.to_owned();
+    for prefix in ["css_", "csk_"] {
+        let mut from = 0;
+        while let Some(at) = shown.get(from..).and_then(|rest| rest.find(prefix)).map(|at| at + from) {
+            let body = at + prefix.len();
+            let length = shown.get(body..).unwrap_or_default().bytes().take_while(u8::is_ascii_alphanumeric).count();
+            from = body;
+            if length >= 32 {
+                shown.replace_range(body..body + length, "<secret>");
+                from = body + "<secret>".len();
+            }
+        }
+    }
+    shown
 }
 
 /// The findings of a diagnosis, for programs.
@@ -244,8 +325,8 @@ impl Allowance {
 }
 
 /// Explains on a thread of its own, so that neither a data thread nor the control side waits for it.
-pub async fn explain(control: &tokio::runtime::Handle, sample: Arc<Sample>, snapshot: Arc<Snapshot>) -> Option<Value> {
-    control.spawn_blocking(move || sample.explain(&snapshot, None)).await.ok()
+pub async fn explain(control: &tokio::runtime::Handle, sample: Arc<Sample>, snapshot: Arc<Snapshot>, is_diagnosed: bool) -> Option<Value> {
+    control.spawn_blocking(move || sample.explain(&snapshot, Reader::Sender { is_diagnosed })).await.ok()
 }
 
 #[cfg(test)]
@@ -262,6 +343,13 @@ mod tests {
     fn what_is_no_text_stands_in_base64() {
         let named = [("mac".to_owned(), vec![0xff, 0xef]), ("a".to_owned(), b"1".to_vec())];
         assert_eq!(Value::Object(by_name(&named)), json!({"mac_base64": "/+8=", "a": "1"}));
+    }
+
+    #[test]
+    fn secrets_are_not_shown_wherever_they_stand() {
+        let secret = format!("css_{}", "0a".repeat(36));
+        assert_eq!(without_secrets(&format!("a {secret}&csk_{} css_short", "1".repeat(40))), "a css_<secret>&csk_<secret> css_short");
+        assert_eq!(without_secrets("css_"), "css_");
     }
 
     #[test]

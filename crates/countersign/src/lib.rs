@@ -4,6 +4,7 @@
 
 // Seams and settings.
 pub mod ambient;
+pub mod claim_terms;
 pub mod config;
 pub mod config_check;
 pub mod config_error;

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle as Task;
 
 use crate::ambient::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::body::Budget;
+use crate::claim_terms::{self, ClaimTerms};
 use crate::config::Config;
 use crate::control::Control;
 use crate::control_bridge::ControlBridge;
@@ -146,6 +147,7 @@ pub async fn start(config: Config, purpose: Purpose) -> Result<Gateway, StartErr
         decisions: Arc::clone(&control.decisions),
         // Not the admin's: who floods a self-check must not take the explanations from who looks into it.
         explanations: Arc::default(),
+        self_checks: Arc::default(),
         uses,
     };
     let threads = listen::start(socket, listener, &shared, entropy.as_ref(), &watched)
@@ -216,7 +218,10 @@ fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<Shared
     // Without it every boot of the machine would look like this one, and what a crash lost like something remembered.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_err(|error| StartError::while_doing("cannot tell this boot of the machine from the last one (is /proc mounted?)", error))?;
+    let cannot = |error| StartError::while_doing("cannot tell how claims were kept at the last start", error);
+    let terms = ClaimTerms::read(claim_terms::file(data), &config.profiles).map_err(cannot)?;
     let settings = ReplaySettings {
+        terms_changed: terms.changed,
         claims_per_secret: u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX),
         // A database without a replay directory beside it: the memory was taken away, which is not a first start.
         // A scheme may take timestamps that are further ahead than ours; none that is in use must be taken for a clock gone wrong.
@@ -226,5 +231,6 @@ fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<Shared
     };
     let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim())
         .map_err(|error| StartError::while_doing("cannot open the replay memory", error))?;
+    terms.keep().map_err(cannot)?;
     Ok(Arc::new(replay))
 }

@@ -48,8 +48,10 @@ pub struct Shared {
     pub spool: Spool,
     /// The last refusals of signed requests.
     pub decisions: Arc<DecisionLog>,
-    /// How often refusals are explained.
+    /// How often refusals are explained to keys that are being diagnosed.
     pub explanations: Arc<Allowance>,
+    /// How often refusals are explained on self-checks.
+    pub self_checks: Arc<Allowance>,
     /// Where counts of uses go.
     pub uses: mpsc::Sender<Vec<Use>>,
 }

@@ -61,6 +61,10 @@ pub use visible::visible;
 /// How large a body may be, in bytes. Requests with larger ones are not diagnosed.
 pub const MOST_BODY: usize = 64 * 1024;
 
+/// How many parameters a query or form may have. Requests with more are not diagnosed: changing them in every way would take long
+/// before anything is tried.
+pub const MOST_PARAMETERS: usize = 512;
+
 /// A request whose signature was refused.
 #[derive(Debug, Clone, Copy)]
 pub struct Suspect<'v> {
@@ -133,13 +137,14 @@ pub struct Diagnosis {
     pub same_string: bool,
     /// Whether the signature is right as it was sent.
     pub verifies: bool,
-    /// Whether the search ended before everything was tried. Set, too, when the body is too large to be looked at.
+    /// Whether the search ended before everything was tried. Set, too, when the request is too large to be looked at.
     pub exhausted: bool,
 }
 
 /// Looks for what is wrong with a signature.
 pub fn diagnose(profile: &Profile, suspect: &Suspect<'_>, known: &Known<'_>, limits: Limits) -> Diagnosis {
-    if suspect.body.len() > MOST_BODY {
+    let parameters = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'&').count();
+    if suspect.body.len() > MOST_BODY || parameters(suspect.head.target.as_bytes()).max(parameters(suspect.body)) > MOST_PARAMETERS {
         return Diagnosis { exhausted: true, ..Diagnosis::default() };
     }
     let as_sent = Sent::of(suspect.head, suspect.body);

@@ -344,6 +344,20 @@ impl Profile {
         self.time.as_ref().filter(|time| time.at.is_some()).map_or(Duration::ZERO, |time| time.future)
     }
 
+    /// How long its claims are kept, and where: what was claimed under other terms is not found by them.
+    pub fn claim_terms(&self) -> String {
+        let seconds = |of: &dyn Fn(&TimeRule) -> Duration| self.time.as_ref().map_or(0, |time| of(time).as_secs());
+        let window = seconds(&|time| time.window.as_ref().map_or(Duration::ZERO, |window| window.most));
+        format!(
+            "{:?} past {} future {} window {window} ahead {} keep {}",
+            self.tier,
+            seconds(&|time| time.past),
+            seconds(&|time| time.future),
+            seconds(&|time| time.ahead_most),
+            self.replay.keep.as_secs()
+        )
+    }
+
     /// The headers that carry the signature and name the key: consumed here, not passed on.
     pub fn credential_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let of = |index: usize| self.roots(self.field_slot(index), 8);
@@ -353,6 +367,20 @@ impl Profile {
             _ => None,
         });
         named.chain(self.builtin.iter().flat_map(|_| &SIGNATURE_FIELDS))
+    }
+
+    /// The name of the field that holds its MACs.
+    pub fn mac_field(&self) -> &str {
+        self.fields.get(self.mac).map_or("", |field| &field.name)
+    }
+
+    /// The query parameters that its MAC is read from: with them a request is a credential.
+    pub fn mac_parameters(&self) -> impl Iterator<Item = &str> {
+        let reads = self.roots(self.field_slot(self.mac), 8);
+        self.slots.iter().filter_map(move |(slot, source)| match source {
+            SlotSource::Query(name) if reads.contains(Parts::slot(slot)) => Some(&**name),
+            _ => None,
+        })
     }
 
     /// The schemes of Authorization (RFC 9110 section 11.1) in which its signatures stand.

@@ -103,6 +103,10 @@ impl Start<'_> {
         let tail = if same_boot { Tail::Refuse } else { Tail::CutOff };
         let mut mark = Mark { boot: self.boot, closed: false, ..old.clone() };
         let mut lost = Vec::new();
+        if self.settings.terms_changed {
+            tracing::warn!(fence = %old.highest, "a scheme keeps its claims in another way than before: everything signed up to the mark is refused");
+            mark.fence = mark.fence.max(old.highest);
+        }
 
         let timed = if same_boot {
             [Tier::Minutes, Tier::Hours, Tier::Week].into_iter().map(|tier| self.load(tier, old, tail)).collect()

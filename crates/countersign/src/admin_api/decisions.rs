@@ -15,13 +15,15 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Failure, FieldErrors};
 use crate::decision_log::Refused;
-use crate::explain::Sample;
+use crate::explain::{Reader, Sample};
+use crate::snapshot::Snapshot;
 use crate::wire::{self, ToExplain};
 
 /// `GET /decisions`: the newest refusals of signed requests.
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     let (_, limit) = call.page()?;
-    let items: Vec<Value> = call.control.decisions.newest(limit).iter().map(|refused| short(refused)).collect();
+    let live = call.control.publisher.live();
+    let items: Vec<Value> = call.control.decisions.newest(limit).iter().map(|refused| short(refused, &live)).collect();
     Answer::ok(&json!({"items": items, "next": null}))
 }
 
@@ -29,7 +31,7 @@ pub async fn list(call: Call) -> Result<Answer, Failure> {
 pub async fn read(call: Call) -> Result<Answer, Failure> {
     let id: String = call.param("request_id")?;
     let Some(refused) = call.control.decisions.find(&id) else { return Err(Code::NotFound.into()) };
-    let mut said = short(&refused);
+    let mut said = short(&refused, &call.control.publisher.live());
     let explained = explain(&call, Arc::clone(&refused.sample), None).await?;
     if let Some(members) = said.as_object_mut() {
         members.insert("explanation".into(), explained);
@@ -87,24 +89,25 @@ async fn explain(call: &Call, sample: Arc<Sample>, own_string: Option<Vec<u8>>) 
         return Err(Refusal::from(Code::TooManyAttempts).after(std::time::Duration::from_secs(1)).into());
     }
     let live = call.control.publisher.live();
-    let explained = tokio::task::spawn_blocking(move || sample.explain(&live, own_string.as_deref())).await;
+    let explained = tokio::task::spawn_blocking(move || sample.explain(&live, Reader::Admin { own_string: own_string.as_deref() })).await;
     explained.map_err(|_gone| Failure::from(Code::Internal))
 }
 
-fn short(refused: &Refused) -> Value {
+fn short(refused: &Refused, live: &Snapshot) -> Value {
     let sample = &refused.sample;
+    let profile = live.profiles.iter().find(|profile| *profile.name() == sample.profile);
     json!({
         "request_id": refused.id.as_str(),
         "at": wire::time(sample.at),
         "client_address": refused.client_address,
         "method": sample.method,
         "host": sample.host,
-        "target": sample.target,
+        "target": sample.shown_target(profile),
         "route": refused.route,
         "revision": refused.revision.0,
         "code": refused.refusal.code.as_str(),
         "detail": refused.refusal.detail,
         "profile": sample.profile.as_str(),
-        "key_id": sample.key,
+        "key_id": sample.shown_key(),
     })
 }

@@ -111,6 +111,18 @@ fn the_budget_ends_the_search() {
 }
 
 #[test]
+fn requests_with_very_many_parameters_are_not_looked_at() {
+    let client = Client::of("v3.0");
+    for (target, body) in [(format!("/a?{}", "&".repeat(600)), String::new()), ("/a".to_owned(), "&".repeat(600))] {
+        let mut request = client.post.clone();
+        (request.target, request.body) = (target, body.into_bytes());
+        let broken = client.over(&request, |text| format!("{text}\n"));
+        let diagnosis = client.diagnose(&broken);
+        assert!(diagnosis.exhausted && diagnosis.findings.is_empty());
+    }
+}
+
+#[test]
 fn large_bodies_are_not_looked_at() {
     let client = Client::of("github");
     let mut request = client.post.clone();
