@@ -74,12 +74,14 @@ pub struct Found<'v> {
     keyid: Option<Cow<'v, str>>,
     tag: Option<Cow<'v, str>>,
     mac: Vec<u8>,
+    /// Whether it stands in `Signature` alone.
+    without_input: bool,
 }
 
 impl<'v> Found<'v> {
     fn new(label: &'v str) -> Self {
         let (created, expires, nonce, alg, keyid, tag) = (None, None, None, None, None, None);
-        Self { label, covered: Covered::default(), created, expires, nonce, alg, keyid, tag, mac: Vec::new() }
+        Self { label, covered: Covered::default(), created, expires, nonce, alg, keyid, tag, mac: Vec::new(), without_input: false }
     }
 
     /// The label: what the signature is called in both fields.

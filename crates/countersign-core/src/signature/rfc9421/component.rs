@@ -152,12 +152,16 @@ impl<'v> ItemVisitor<'v> for Item<'_> {
     type Error = Wrong;
 
     fn bare_item(self, item: BareItemFromInput<'v>) -> Result<impl ParameterVisitor<'v, Out = ()>, Wrong> {
-        let BareItemFromInput::String(name) = item else {
-            return Err("the name of a covered component is a string: put it in double quotes".into());
-        };
         let start = self.0.text.len();
-        write_item(&*name, &mut self.0.text);
-        Ok(Named { covered: self.0, start, name, given: Given::default() })
+        write_item(&item, &mut self.0.text);
+        let mut given = Given::default();
+        let name = if let BareItemFromInput::String(name) = item {
+            name
+        } else {
+            given.wrong = Some("the name of a covered component is a string: put it in double quotes".into());
+            Cow::Borrowed(StringRef::constant(""))
+        };
+        Ok(Named { covered: self.0, start, name, given })
     }
 }
 
