@@ -1,16 +1,19 @@
 //! The fields of a signature: read from a request and well-formed. Nothing is verified yet.
 
+use http::HeaderName;
+
 use super::bytes::Bytes;
 use super::coverage::Provenance;
 use super::detect;
 use super::evaluate::{Context, Data, Value};
-use super::expression::BodyUse;
+use super::expression::{BodyUse, Expr, Source};
 use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
 use super::request::{Body, Head};
 use super::rfc9421;
 use super::times::{self, Times};
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
+use super::slots::SlotSource;
 
 /// The fields of a signature. Those that stand in the body are read with it.
 pub struct Fields<'v> {
@@ -65,11 +68,27 @@ impl<'v> Fields<'v> {
             if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
                 return Ok(true);
             }
+            if let Some(name) = self.own_header(expr) {
+                if self.head.headers.contains_key(name) {
+                    return Ok(true);
+                }
+                continue;
+            }
         }
         Ok(false)
     }
 
     /// The scheme.
+    /// The header that shows a message signature. It may come in several lines, which are one dictionary, so its presence is
+    /// enough.
+    fn own_header(&self, expr: &Expr) -> Option<&'v HeaderName> {
+        let Source::Header(slot) = expr.source else { return None };
+        match self.profile.slots.get(slot) {
+            Some(SlotSource::Header(name)) if self.profile.builtin.is_some() && expr.steps.is_empty() => Some(name),
+            _ => None,
+        }
+    }
+
     pub const fn profile(&self) -> &'v Profile {
         self.profile
     }
