@@ -161,7 +161,7 @@ async fn check_signature(
     now: UnixMillis,
 ) -> Result<Signed, Refused> {
     let replay = &worker.shared.replay;
-    if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
+    if let Some(name) = fields.uncovered_header(&route.allow_uncovered) {
         return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
     // The request with what is at hand of its body, for whoever asks why it was refused.

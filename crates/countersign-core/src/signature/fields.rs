@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use super::body;
 use super::bytes::Bytes;
 use super::coverage::Provenance;
 use super::detect;
@@ -10,10 +11,10 @@ use super::expression::{BodyUse, Expr, Source};
 use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
 use super::request::{Body, Head};
 use super::rfc9421;
+use super::slots::SlotSource;
 use super::times::{self, Times};
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
-use super::slots::SlotSource;
 
 /// The fields of a signature. Those that stand in the body are read with it.
 pub struct Fields<'v> {
@@ -65,20 +66,19 @@ impl<'v> Fields<'v> {
     /// Whether the request shows any sign of the scheme.
     fn is_shown(&self) -> Result<bool, Refusal> {
         for expr in &self.profile.detect {
-            if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
-                return Ok(true);
-            }
             if let Some(name) = self.own_header(expr) {
                 if self.head.headers.contains_key(name) {
                     return Ok(true);
                 }
                 continue;
             }
+            if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
+                return Ok(true);
+            }
         }
         Ok(false)
     }
 
-    /// The scheme.
     /// The header that shows a message signature. It may come in several lines, which are one dictionary, so its presence is
     /// enough.
     fn own_header(&self, expr: &Expr) -> Option<&'v HeaderName> {
@@ -89,6 +89,14 @@ impl<'v> Fields<'v> {
         }
     }
 
+    /// A header that changes what the request means and that the signature does not cover. `allowed` are those that the route
+    /// names.
+    pub fn uncovered_header(&self, allowed: &[HeaderName]) -> Option<&'static str> {
+        let is_covered = |name: &HeaderName| self.signature.as_ref().is_some_and(|found| found.covers_header(name));
+        body::uncovered_header_but(self.head.headers, allowed, is_covered)
+    }
+
+    /// The scheme.
     pub const fn profile(&self) -> &'v Profile {
         self.profile
     }

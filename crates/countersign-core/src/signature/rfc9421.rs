@@ -22,7 +22,7 @@ mod write;
 use std::borrow::Cow;
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 pub use base::{Reached, signature_base};
 pub use component::Covered;
@@ -92,6 +92,11 @@ impl<'v> Found<'v> {
     /// What is covered, in order, as written in canonical form: `"@query-param";name="a"`.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.covered.components()
+    }
+
+    /// Whether all lines of a header are covered.
+    pub fn covers_header(&self, name: &HeaderName) -> bool {
+        self.covered.covers_header(name)
     }
 
     /// When it was made, in seconds of Unix time. Not negative.

@@ -104,6 +104,14 @@ impl Covered {
         self.sources().map(|(written, _)| written)
     }
 
+    /// Whether all lines of a header are covered.
+    pub(super) fn covers_header(&self, name: &HeaderName) -> bool {
+        self.list.iter().any(|component| match &component.source {
+            Source::Field(field, reading) => field == name && !matches!(reading, Reading::Member(_)),
+            _ => false,
+        })
+    }
+
     /// Each component with where its value comes from.
     pub(super) fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.list.iter().map(|component| (self.text.get(component.written.clone()).unwrap_or_default(), &component.source))

@@ -157,3 +157,23 @@ fn what_is_wrong_with_our_own_signature_is_not_passed_over() {
     assert!(by_label.find_fields(of_others.head()).unwrap().is_none());
     assert_eq!(shown("a=(), b=()", "a=:AAAA:, b=:AAAA:").refused(&free).0, Code::AmbiguousCredentials);
 }
+
+#[test]
+fn a_header_that_changes_the_meaning_passes_when_it_is_signed() {
+    let profile = strict("");
+    let gzip = [("content-encoding", "gzip")];
+    let uncovered = |request: &Request| {
+        let fields = profile.find_fields(request.head()).unwrap().unwrap();
+        (fields.uncovered_header(&[]), fields.uncovered_header(&[http::header::CONTENT_ENCODING]))
+    };
+    let signed = |headers: &[(&str, &str)], more: &str| Request::get("/a", headers).signed_over(&profile, &format!("{ALWAYS}{more}"), "");
+    assert_eq!(uncovered(&signed(&gzip, "")), (Some("content-encoding"), None));
+    assert_eq!(uncovered(&signed(&gzip, " \"content-encoding\"")), (None, None));
+    assert_eq!(uncovered(&signed(&gzip, " \"content-encoding\";bs")), (None, None));
+    assert_eq!(uncovered(&signed(&gzip, " \"content-encoding\";key=\"gzip\"")), (Some("content-encoding"), None));
+    let r#override = [("x-http-method-override", "DELETE")];
+    assert_eq!(uncovered(&signed(&r#override, " \"x-http-method-override\"")), (None, None));
+    // By exactly the name that was sent.
+    let both = [("content-encoding", "gzip"), ("content_encoding", "br")];
+    assert_eq!(uncovered(&signed(&both, " \"content-encoding\"")), (Some("content-encoding"), None));
+}
