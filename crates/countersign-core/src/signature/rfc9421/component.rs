@@ -104,6 +104,14 @@ impl Covered {
         self.sources().map(|(written, _)| written)
     }
 
+    /// The components, each with the header that it reads, in full or a part of it.
+    pub fn with_headers(&self) -> impl Iterator<Item = (&str, Option<&HeaderName>)> {
+        self.sources().map(|(written, source)| match source {
+            Source::Field(name, _) => (written, Some(name)),
+            _ => (written, None),
+        })
+    }
+
     /// Whether all lines of a header are covered.
     pub(super) fn covers_header(&self, name: &HeaderName) -> bool {
         self.list.iter().any(|component| match &component.source {

@@ -159,6 +159,25 @@ fn what_is_wrong_with_our_own_signature_is_not_passed_over() {
 }
 
 #[test]
+fn an_empty_query_is_signed_with_the_request_target() {
+    let profile = strict("");
+    let request = Request::get("/a?", &[]);
+    let (signed, text) = request.signed(&profile);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    assert!(text.contains("\"@query\": ?\n") && text.contains("\"@request-target\": /a?\n"), "{text}");
+    for target in ["/a", "/a?b=1"] {
+        assert!(!Request::get(target, &[]).signed(&profile).1.contains("@request-target"), "{target}");
+    }
+    let by_query = request.signed_over(&profile, &format!("{ALWAYS} \"@query\""), "");
+    let (code, detail) = by_query.refused(&profile);
+    assert_eq!(code, Code::SignatureCoverage);
+    assert!(detail.contains("not signed in full: query") && detail.contains("leave the `?` off, or sign \"@request-target\""), "{detail}");
+    assert_eq!(request.signed_over(&profile, &format!("{ALWAYS} \"@target-uri\""), "").judge(&profile), Ok(()));
+    let not_empty = Request::get("/a?b=1", &[]).signed_over(&profile, ALWAYS, "");
+    assert_eq!(not_empty.refused(&profile).1, "not signed in full: query");
+}
+
+#[test]
 fn a_header_that_changes_the_meaning_passes_when_it_is_signed() {
     let profile = strict("");
     let gzip = [("content-encoding", "gzip")];
