@@ -178,6 +178,27 @@ fn an_empty_query_is_signed_with_the_request_target() {
 }
 
 #[test]
+fn a_header_that_must_be_signed_must_be_signed_when_it_is_sent() {
+    let profile = strict("");
+    let json = [("content-type", "application/json")];
+    assert_eq!(Request::get("/a", &[]).signed_over(&profile, ALWAYS, "").judge(&profile), Ok(()));
+    let mut added = Request::get("/a", &[]).signed(&profile).0;
+    added.add("content-type", "application/json");
+    let not_covered = (Code::SignatureCoverage, "the signature must cover \"content-type\"".to_owned());
+    assert_eq!(added.refused(&profile), not_covered);
+    assert_eq!(Request::get("/a", &json).signed_over(&profile, ALWAYS, "").refused(&profile), not_covered);
+    let post = Request { method: "POST", body: "{}", ..Request::get("/a", &json) };
+    let (mut signed, text) = post.signed(&profile);
+    assert!(text.contains("\"content-type\": application/json\n"), "{text}");
+    assert_eq!(signed.judge(&profile), Ok(()));
+    signed.headers.insert("content-type", "text/html".parse().unwrap());
+    assert_eq!(signed.refused(&profile).0, Code::SignatureMismatch);
+    // The client's choice stays that.
+    let lax = Profile::load(built_in("rfc9421-lax").unwrap(), &BTreeMap::new()).unwrap();
+    assert_eq!(Request::get("/a", &json).signed_over(&lax, "\"@authority\"", "").judge(&lax), Ok(()));
+}
+
+#[test]
 fn a_header_that_changes_the_meaning_passes_when_it_is_signed() {
     let profile = strict("");
     let gzip = [("content-encoding", "gzip")];
