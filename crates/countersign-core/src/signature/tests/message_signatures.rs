@@ -217,3 +217,19 @@ fn a_header_that_changes_the_meaning_passes_when_it_is_signed() {
     let both = [("content-encoding", "gzip"), ("content_encoding", "br")];
     assert_eq!(uncovered(&signed(&both, " \"content-encoding\"")), (Some("content-encoding"), None));
 }
+
+#[test]
+fn an_algorithm_that_is_named_must_be_ours() {
+    let profile = strict("");
+    let request = Request::get("/a", &[]);
+    for good in ["", ";alg=\"hmac-sha256\""] {
+        assert_eq!(request.signed_over(&profile, ALWAYS, good).judge(&profile), Ok(()), "{good}");
+    }
+    for bad in [";alg=\"\"", ";alg=\"HMAC-SHA256\"", ";alg=\"ed25519\""] {
+        assert_eq!(
+            request.signed_over(&profile, ALWAYS, bad).refused(&profile),
+            malformed("alg must be hmac-sha256, or left out"),
+            "{bad}"
+        );
+    }
+}
