@@ -233,3 +233,15 @@ fn an_algorithm_that_is_named_must_be_ours() {
         );
     }
 }
+
+#[test]
+fn what_is_asked_for_is_what_the_request_has() {
+    let profile = strict("tag = \"app\"");
+    let asked = |request: &Request| profile.accept_signature(&request.head(), !request.body.is_empty()).unwrap();
+    let rest = ";alg=\"hmac-sha256\";tag=\"app\";created";
+    assert_eq!(asked(&Request::get("/a", &[])), format!("sig1=({ALWAYS}){rest}"));
+    assert_eq!(asked(&Request::get("/a?", &[])), format!("sig1=({ALWAYS} \"@query\" \"@request-target\"){rest}"));
+    let post = Request { body: "{}", ..Request::get("/a?b=1", &[("content-type", "application/json")]) };
+    assert_eq!(asked(&post), format!("sig1=({ALWAYS} \"@query\" \"content-digest\" \"content-type\"){rest}"));
+    assert_eq!(WANT_CONTENT_DIGEST, "sha-256=10", "what works for a body of any size");
+}
