@@ -20,9 +20,10 @@ fuzz_target!(|data: &[u8]| {
     let request = Request { method: method.to_owned(), scheme: Scheme::Https, host: "a", target: target.to_owned(), headers };
     let Ok(all) = find(&request.headers) else { return };
     for found in all {
-        is_canonical(&found);
+        // What is wrong with one signature is kept with it.
         let label = found.label();
         let Ok(Some(found)) = choose(vec![found], None, Some(label)) else { continue };
+        is_canonical(&found);
         let mut reached = Vec::new();
         let mut report = |part: Reached<'_>| reached.push((format!("{part:?}"), request.with_other(part)));
         let Ok(base) = signature_base(&found, &request.message(), &mut report) else { continue };

@@ -155,7 +155,7 @@ codes! {
     /// The key has as many live nonces as it may have.
     TooManyNonces "too_many_nonces" 429 "This key has too many live nonces" "Slow down; see limits.nonces_per_key.";
     /// The request has a header that the signature does not cover and that can change its meaning.
-    UncoveredHeader "uncovered_header" 400 "A header that changes the meaning of the request is not signed" "Leave out Content-Encoding, method-override and URL-rewrite headers, or let the route allow them by name.";
+    UncoveredHeader "uncovered_header" 400 "A header that changes the meaning of the request is not signed" "Leave out Content-Encoding, method-override and URL-rewrite headers, sign them where the scheme can, or let the route allow them by name.";
     /// Credentials are good but not those of one principal.
     PrincipalsDiffer "principals_differ" 403 "The credentials belong to different principals" "Send credentials of one user or client.";
     /// The credential lacks a scope.

@@ -83,8 +83,8 @@ const clients = {
   },
 
   async http_message_signatures(c) {
-    const fields = ['@method', '@authority', '@path', '@query', ...(c.body ? ['content-digest'] : [])];
-    const headers = c.body ? { 'Content-Digest': `sha-256=:${sha256(c.body)}:` } : {};
+    const fields = ['@method', '@authority', '@path', '@query', ...(c.body ? ['content-digest', 'content-type'] : [])];
+    const headers = c.body ? { 'Content-Digest': `sha-256=:${sha256(c.body)}:`, 'Content-Type': JSON_TYPE } : {};
     const key = messageSignatures.createSigner(c.secret, 'hmac-sha256', c.key);
     const signed = await messageSignatures.httpbis.signMessage({ key, fields }, { method: c.method, url: c.url, headers });
     return send(c, signed.headers);

@@ -123,7 +123,14 @@ def aws_requests_auth(case):
 
 
 def requests_http_signature(case):
-    auth = HTTPSignatureAuth(signature_algorithm=algorithms.HMAC_SHA256, key=case.secret.encode(), key_id=case.key, use_nonce=True)
+    covered = ("@method", "@authority", "@target-uri") + (("content-type",) if case.body else ())
+    auth = HTTPSignatureAuth(
+        signature_algorithm=algorithms.HMAC_SHA256,
+        key=case.secret.encode(),
+        key_id=case.key,
+        use_nonce=True,
+        covered_component_ids=covered,
+    )
     return case.send(auth=auth)
 
 
@@ -137,7 +144,7 @@ def http_message_signatures(case):
 
     signer = HTTPMessageSigner(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=Keys())
     request = SESSION.prepare_request(requests.Request(case.method, case.url, data=case.body.encode(), headers=JSON))
-    components = ("@method", "@authority", "@path", "@query")
+    components = ("@method", "@authority", "@path", "@query", "content-type")
     signer.sign(request, key_id=case.key, covered_component_ids=components, body=case.body.encode())
     return SESSION.send(request).status_code
 

@@ -194,7 +194,7 @@ async fn check_signature(
 ) -> Result<Signed, Refused> {
     let replay = &worker.shared.replay;
     connection_headers::check_signed(view.headers())?;
-    if let Some(name) = signature::uncovered_header(view.headers(), &route.allow_uncovered) {
+    if let Some(name) = fields.uncovered_header(&route.allow_uncovered) {
         return Err(Refusal::with(Code::UncoveredHeader, name).into());
     }
     // The request with what is at hand of its body, for whoever asks why it was refused.

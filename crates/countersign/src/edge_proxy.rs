@@ -12,6 +12,7 @@ use countersign_core::id::RequestId;
 use countersign_core::request_view::{Relax, RequestView, Scheme};
 use countersign_core::routes::{Action, Chosen, Route};
 use countersign_core::rule::{Kind, Rule};
+use countersign_core::signature::Head;
 use countersign_core::{connection_headers, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
@@ -91,10 +92,11 @@ async fn answer(
     manners.challenges = Challenges::of(rule);
     let most = if upstream.is_some() { u64::MAX } else { self_check::LARGEST_BODY };
     let body = RequestBody::new(body, route.body_limit.unwrap_or(most).min(most))?;
+    let has_body = !body.is_end();
     let passed = match authenticate::run(worker, &snapshot, route, rule, &view, body).await {
         Ok(passed) => passed,
         Err(refused) if refused.refusal.code.status() == 401 => {
-            manners.accept_signature = accept_signature(&snapshot, rule);
+            manners.accept_signature = accept_signature(&snapshot, rule, &view, has_body);
             return Err(say_why(worker, &snapshot, route, &view, refused, id, manners).await);
         }
         Err(refused) => return Err(say_why(worker, &snapshot, route, &view, refused, id, manners).await),
@@ -116,9 +118,9 @@ async fn answer(
 }
 
 /// What a client that signs by RFC 9421 is told to sign.
-fn accept_signature(snapshot: &Snapshot, rule: &Rule) -> Option<HeaderValue> {
+fn accept_signature(snapshot: &Snapshot, rule: &Rule, view: &RequestView<'_>, has_body: bool) -> Option<HeaderValue> {
     let named = |name| snapshot.profiles.iter().find(|profile| profile.name() == name);
-    let asked = rule.profiles().iter().find_map(|profile| named(&profile.name)?.accept_signature())?;
+    let asked = rule.profiles().iter().find_map(|profile| named(&profile.name)?.accept_signature(&Head::of(view), has_body))?;
     HeaderValue::from_str(&asked).ok()
 }
 

@@ -194,7 +194,8 @@ pub enum Reader<'s> {
     },
 }
 
-/// Leaves of each MAC only its beginning, wherever a field holds it: a request that was refused can become good by waiting.
+/// Leaves of each MAC only its beginning, wherever a field holds it: a request that was refused can become good by waiting. And
+/// takes out secrets of ours.
 fn hide_macs(trace: &mut Trace, profile: &Profile) {
     let name = profile.mac_field();
     let is_mac = |field: &str| field.strip_suffix("[]").unwrap_or(field) == name;
@@ -208,9 +209,10 @@ fn hide_macs(trace: &mut Trace, profile: &Profile) {
             }
         }
     }
-    for (_, value) in &mut trace.fields {
-        if let Ok(text) = std::str::from_utf8(value) {
-            *value = without_secrets(text).into_bytes();
+    let named = trace.fields.iter_mut().chain(&mut trace.pieces).map(|(_, text)| text);
+    for bytes in named.chain(&mut trace.strings_to_sign) {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            *bytes = without_secrets(text).into_bytes();
         }
     }
 }

@@ -51,8 +51,7 @@ pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId) -> Response
         headers.insert(WANT_CONTENT_DIGEST, HeaderValue::from_static(signature::WANT_CONTENT_DIGEST));
     }
     if matches!(refusal.code, Code::BodyDigestRequired | Code::BadContentDigest) {
-        // What can be compared while a body streams.
-        headers.insert(WANT_CONTENT_DIGEST, HeaderValue::from_static("sha-256=10"));
+        headers.insert(WANT_CONTENT_DIGEST, HeaderValue::from_static(signature::WANT_CONTENT_DIGEST));
     }
     if closes(refusal.code) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

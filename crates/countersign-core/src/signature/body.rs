@@ -79,16 +79,27 @@ impl Default for BodyHasher {
 ///
 /// `_` and `.` count as `-`: many frameworks cannot tell them apart.
 pub fn uncovered_header(headers: &HeaderMap, allowed: &[HeaderName]) -> Option<&'static str> {
+    uncovered_header_but(headers, allowed, |_| false)
+}
+
+/// The same when the signature covers some of them, by exactly the name that was sent.
+pub(super) fn uncovered_header_but(
+    headers: &HeaderMap,
+    allowed: &[HeaderName],
+    is_covered: impl Fn(&HeaderName) -> bool,
+) -> Option<&'static str> {
     // Once over the names that came, which are few, and not once over the table for each request.
-    headers.keys().find_map(|name| {
-        let name = name.as_str().as_bytes();
+    headers.keys().find_map(|sent| {
+        let name = sent.as_str().as_bytes();
         let folds = |known: &str| {
             known.len() == name.len() && known.bytes().zip(name).all(|(a, b)| a == *b || (a == b'-' && matches!(b, b'_' | b'.')))
         };
         if !matches!(name, [b'x' | b'c', ..]) {
             return None;
         }
-        UNCOVERED.into_iter().find(|known| folds(known)).filter(|found| !allowed.iter().any(|a| a.as_str() == *found))
+        let found = UNCOVERED.into_iter().find(|known| folds(known))?;
+        let passes = allowed.iter().any(|allowed| allowed.as_str() == found) || is_covered(sent);
+        (!passes).then_some(found)
     })
 }
 

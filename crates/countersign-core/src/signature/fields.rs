@@ -1,13 +1,17 @@
 //! The fields of a signature: read from a request and well-formed. Nothing is verified yet.
 
+use http::HeaderName;
+
+use super::body;
 use super::bytes::Bytes;
 use super::coverage::Provenance;
 use super::detect;
 use super::evaluate::{Context, Data, Value};
-use super::expression::BodyUse;
+use super::expression::{BodyUse, Expr, Source};
 use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
 use super::request::{Body, Head};
 use super::rfc9421;
+use super::slots::SlotSource;
 use super::times::{self, Times};
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
@@ -103,11 +107,34 @@ impl<'v> Fields<'v> {
             if detect::is_of_message_signatures(self.profile, expr, &self.head) {
                 continue;
             }
+            if let Some(name) = self.own_header(expr) {
+                if self.head.headers.contains_key(name) {
+                    return Ok(true);
+                }
+                continue;
+            }
             if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The header that shows a message signature. It may come in several lines, which are one dictionary, so its presence is
+    /// enough.
+    fn own_header(&self, expr: &Expr) -> Option<&'v HeaderName> {
+        let Source::Header(slot) = expr.source else { return None };
+        match self.profile.slots.get(slot) {
+            Some(SlotSource::Header(name)) if self.profile.builtin.is_some() && expr.steps.is_empty() => Some(name),
+            _ => None,
+        }
+    }
+
+    /// A header that changes what the request means and that the signature does not cover. `allowed` are those that the route
+    /// names.
+    pub fn uncovered_header(&self, allowed: &[HeaderName]) -> Option<&'static str> {
+        let is_covered = |name: &HeaderName| self.signature.as_ref().is_some_and(|found| found.covers_header(name));
+        body::uncovered_header_but(self.head.headers, allowed, is_covered)
     }
 
     /// The scheme.

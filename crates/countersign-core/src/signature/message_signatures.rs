@@ -1,13 +1,15 @@
 //! What a profile says about HTTP Message Signatures (RFC 9421): which signature of a request counts, what it must cover, and
 //! what is signed.
 
+use http::HeaderName;
+
 use super::bytes::Bytes;
 use super::content_digest::content_digest;
 use super::coverage::{Parts, Provenance};
 use super::encoding::{self, BASE64};
 use super::evaluate::{Context, Signing};
 use super::profile::FieldSource;
-use super::request::Body;
+use super::request::{Body, Head};
 use super::rfc9421::{self, Covered, Found, Reached};
 use super::verify::Message;
 use crate::code::{Code, Refusal};
@@ -20,7 +22,8 @@ pub(super) struct Rule {
     pub(super) label: Option<String>,
     /// The tag that it must have.
     pub(super) tag: Option<String>,
-    /// What it must cover, in the order in which it is asked for. The query and the digest of the body only where they are.
+    /// What it must cover, in the order in which it is asked for. The query, the digest of the body and headers only where they
+    /// are.
     pub(super) components: Vec<Covered>,
     pub(super) sign_components: Vec<Covered>,
     pub(super) require_nonce: bool,
@@ -73,13 +76,33 @@ impl Param {
 /// What the coverage rule asks for anyway.
 const BY_RULE: [&str; 5] = ["\"@method\"", "\"@authority\"", "\"@path\"", "\"@query\"", "\"content-digest\""];
 
-/// Whether a component is asked for in a request like this one.
-fn applies(component: &str, has_query: bool, has_body: bool) -> bool {
-    match component {
-        "\"@query\"" => has_query,
-        "\"content-digest\"" => has_body,
-        _ => true,
+/// What covers an empty query. `@query` does not: `/path?` and `/path` have the same line.
+const EMPTY_QUERY: &str = "\"@request-target\"";
+
+/// What is said to a client that signed it with `@query`.
+pub(super) const EMPTY_QUERY_REMEDY: &str =
+    "; the query is empty, and \"@query\" reads the same without one: leave the `?` off, or sign \"@request-target\" or \"@target-uri\"";
+
+/// Whether a component, which may read a header, is asked for in a request like this one.
+fn applies(component: &str, header: Option<&HeaderName>, head: &Head<'_>, has_body: bool) -> bool {
+    match (component, header) {
+        ("\"@query\"", _) => head.query().is_some(),
+        // It is made for the request, so it need not be there yet.
+        ("\"content-digest\"", _) => has_body,
+        (_, Some(name)) => head.headers.contains_key(name),
+        (_, None) => true,
     }
+}
+
+/// What of `components` is asked for in a request like this one, and what covers its query if that is empty.
+fn asked<'c>(components: &'c [Covered], head: &Head<'_>, has_body: bool) -> Vec<&'c str> {
+    let all = components.iter().flat_map(Covered::with_headers);
+    let mut names: Vec<&str> = all.filter(|(name, header)| applies(name, *header, head, has_body)).map(|(name, _)| name).collect();
+    let reaches_query = ["\"@request-target\"", "\"@target-uri\""].iter().any(|name| names.contains(name));
+    if head.query() == Some("") && names.contains(&"\"@query\"") && !reaches_query {
+        names.push(EMPTY_QUERY);
+    }
+    names
 }
 
 impl Rule {
@@ -95,27 +118,26 @@ impl Rule {
         Ok(found)
     }
 
-    /// The value of `Accept-Signature` (RFC 9421 section 5.1): what a signature must cover and say.
-    pub(super) fn accept_signature(&self) -> Option<String> {
-        let names: Vec<&str> = self.components.iter().flat_map(Covered::components).collect();
-        let covered = Covered::parse(&names).ok()?;
-        let asked = rfc9421::Asked { created: true, tag: self.tag.as_deref(), ..rfc9421::Asked::default() };
+    /// The value of `Accept-Signature` (RFC 9421 section 5.1): what a signature of a request like this one must cover and say.
+    pub(super) fn accept_signature(&self, head: &Head<'_>, has_body: bool, alg: Option<&str>) -> Option<String> {
+        let covered = Covered::parse(&asked(&self.components, head, has_body)).ok()?;
+        let asked = rfc9421::Asked { created: true, alg, tag: self.tag.as_deref(), ..rfc9421::Asked::default() };
         rfc9421::accept_signature(self.label.as_deref().unwrap_or("sig1"), &covered, &asked).ok()
     }
 
-    /// The components that a signature must cover by name. Those of the coverage rule can be covered in other ways as well: the
+    /// The components that a signature of this request must cover by name. Those of the coverage rule can be covered in other ways as well: the
     /// path by `@target-uri`, for instance.
-    fn wanted(&self) -> impl Iterator<Item = &str> {
-        let all = self.components.iter().flat_map(Covered::components);
-        all.filter(|component| !BY_RULE.contains(component))
+    fn wanted(&self, head: &Head<'_>, has_body: bool) -> impl Iterator<Item = &str> {
+        let all = self.components.iter().flat_map(Covered::with_headers);
+        all.filter(move |(component, header)| !BY_RULE.contains(component) && applies(component, *header, head, has_body))
+            .map(|(component, _)| component)
     }
 
     /// `Signature-Input` and `Signature` of a request. While its MAC is not known, it is a placeholder.
-    pub(super) fn sign_headers(&self, has_query: bool, has_body: bool, signing: Signing<'_>) -> Result<(String, String), Refusal> {
+    pub(super) fn sign_headers(&self, head: &Head<'_>, has_body: bool, signing: Signing<'_>) -> Result<(String, String), Refusal> {
         let own = if self.sign_components.is_empty() { &self.components } else { &self.sign_components };
-        let names: Vec<&str> = own.iter().flat_map(Covered::components).filter(|name| applies(name, has_query, has_body)).collect();
         let cannot = |error: String| Refusal::with(Code::SignatureMalformed, error);
-        let covered = Covered::parse(&names).map_err(|error| cannot(error.to_string()))?;
+        let covered = Covered::parse(&asked(own, head, has_body)).map_err(|error| cannot(error.to_string()))?;
         let mut nonce = String::with_capacity(32);
         push_hex(&mut nonce, signing.fresh);
         let params = rfc9421::Params {
@@ -137,7 +159,8 @@ impl Rule {
 pub(super) fn message(context: &Context<'_, '_>, found: &Found<'_>) -> Result<Message, Refusal> {
     let (profile, head) = (context.profile, &context.head);
     if let Some(rule) = &profile.builtin
-        && let Some(lacks) = rule.wanted().find(|wanted| !found.components().any(|component| component == *wanted))
+        && let Some(lacks) =
+            rule.wanted(head, context.body.is_there()).find(|wanted| !found.components().any(|component| component == *wanted))
     {
         return Err(Refusal::with(Code::SignatureCoverage, format!("the signature must cover {lacks}")));
     }

@@ -10,6 +10,7 @@ use super::coverage::{Parts, Slot};
 use super::expression::{BodyUse, Expr, Info, Source, Template};
 use super::hash::Hash;
 use super::message_signatures;
+use super::request::Head;
 use super::secret::LiveSecret;
 use super::shape::Shape;
 use super::slots::{SlotSource, Slots};
@@ -316,9 +317,12 @@ impl Profile {
         self.key.attributes.iter().map(String::as_str)
     }
 
-    /// What to send as `Accept-Signature` (RFC 9421 section 5.1), for the scheme that has it.
-    pub fn accept_signature(&self) -> Option<String> {
-        self.builtin.as_ref()?.accept_signature()
+    /// What to send as `Accept-Signature` (RFC 9421 section 5.1), for the scheme that has it: what a request like this one
+    /// should have been signed with.
+    pub fn accept_signature(&self, head: &Head<'_>, has_body: bool) -> Option<String> {
+        // The one algorithm here that RFC 9421 has a name for.
+        let alg = (self.rule.algorithm == Some(MacAlgorithm::HmacSha256)).then_some("hmac-sha256");
+        self.builtin.as_ref()?.accept_signature(head, has_body, alg)
     }
 
     /// Whether requests can be signed with it.

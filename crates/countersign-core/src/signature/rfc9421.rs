@@ -22,7 +22,7 @@ mod write;
 use std::borrow::Cow;
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 pub use base::{Reached, signature_base};
 pub use component::Covered;
@@ -74,12 +74,14 @@ pub struct Found<'v> {
     keyid: Option<Cow<'v, str>>,
     tag: Option<Cow<'v, str>>,
     mac: Vec<u8>,
+    /// Whether it stands in `Signature` alone.
+    without_input: bool,
 }
 
 impl<'v> Found<'v> {
     fn new(label: &'v str) -> Self {
         let (created, expires, nonce, alg, keyid, tag) = (None, None, None, None, None, None);
-        Self { label, covered: Covered::default(), created, expires, nonce, alg, keyid, tag, mac: Vec::new() }
+        Self { label, covered: Covered::default(), created, expires, nonce, alg, keyid, tag, mac: Vec::new(), without_input: false }
     }
 
     /// The label: what the signature is called in both fields.
@@ -90,6 +92,11 @@ impl<'v> Found<'v> {
     /// What is covered, in order, as written in canonical form: `"@query-param";name="a"`.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.covered.components()
+    }
+
+    /// Whether all lines of a header are covered.
+    pub fn covers_header(&self, name: &HeaderName) -> bool {
+        self.covered.covers_header(name)
     }
 
     /// When it was made, in seconds of Unix time. Not negative.

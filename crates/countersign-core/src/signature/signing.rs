@@ -153,8 +153,7 @@ impl Profile {
             }
         }
         if let Some(rule) = &self.builtin {
-            let has_query = draft.target.contains('?');
-            let (input, signature) = rule.sign_headers(has_query, request.body.is_there(), signing)?;
+            let (input, signature) = rule.sign_headers(&draft.head(request, host), request.body.is_there(), signing)?;
             draft.add(&HeaderName::from_static("signature-input"), "Signature-Input", input.into_bytes())?;
             draft.add(&HeaderName::from_static("signature"), "Signature", signature.into_bytes())?;
         }

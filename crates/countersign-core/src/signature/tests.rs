@@ -3,6 +3,7 @@
 mod attacks;
 mod holes;
 mod language;
+mod message_signatures;
 mod native;
 mod profiles;
 mod published;

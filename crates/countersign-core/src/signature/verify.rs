@@ -227,7 +227,11 @@ impl<'v> Fields<'v> {
         if lacks.is_empty() {
             return Ok(());
         }
-        Err(Refusal::with(Code::SignatureCoverage, format!("not signed in full: {}", context.profile.parts_words(lacks))))
+        let mut words = format!("not signed in full: {}", context.profile.parts_words(lacks));
+        if context.profile.builtin.is_some() && lacks.contains(Parts::QUERY) && context.head.query() == Some("") {
+            words.push_str(message_signatures::EMPTY_QUERY_REMEDY);
+        }
+        Err(Refusal::with(Code::SignatureCoverage, words))
     }
 
     fn once(&self, context: &Context<'_, '_>) -> Result<Once, Refusal> {

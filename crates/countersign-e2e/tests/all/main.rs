@@ -21,6 +21,7 @@ mod failing;
 mod framing;
 mod identity;
 mod login;
+mod message_signatures;
 mod profiles;
 mod refusals;
 mod restart;

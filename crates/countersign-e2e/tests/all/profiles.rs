@@ -105,9 +105,13 @@ impl Acme {
 }
 
 fn start() -> Stage {
+    start_with(ACME)
+}
+
+fn start_with(acme: &str) -> Stage {
     let profiles = tempfile::Builder::new().prefix("countersign-e2e-").tempdir().unwrap();
     let file = profiles.path().join("acme.toml");
-    fs::write(&file, ACME).unwrap();
+    fs::write(&file, acme).unwrap();
     let profile = format!("[[profile]]\nfile = \"{}\"\nset = {{ region = \"eu-1\" }}\n", file.display());
     let config = format!("[limits]\nsigned_body_bytes = {MOST}\n{profile}{ROUTES}");
     let scene = Scene::start_with(RecordingUpstream::start(), &config);
@@ -378,6 +382,46 @@ fn an_admin_can_ask_why_a_signature_was_refused() {
     assert_eq!(explained["code"], Value::Null, "{explained}");
     assert_eq!(scene.upstream.total_bytes(), 0);
     scene.raw(request.replace(&"0".repeat(64), &right).as_bytes()).assert_ok();
+}
+
+#[test]
+fn who_may_see_refusals_cannot_send_them_again() {
+    let Stage { scene, acme, .. } = start();
+    let decisions = |path: &str| scene.admin("GET", &format!("/admin/v1/decisions{path}"), &Value::Null).assert_ok();
+    // Signed a little too far ahead: good in a moment, and its MAC is right.
+    let request = scene.signed("GET", "/two/x").seconds_from_now(70);
+    let head = request.head();
+    let (_, mac) = head.split_once("v3=").unwrap();
+    let answer = scene.raw(&request.bytes());
+    answer.assert_refused("timestamp_too_new");
+    let one = decisions(&format!("/{}", answer.json()["request_id"].as_str().unwrap()));
+    assert!(one.json()["explanation"]["string_to_sign"].is_string(), "{}", one.text());
+    assert!(!one.text().contains(&mac[..64]), "{}", one.text());
+    // A secret where the key id belongs, as people do it.
+    let wrong = Acme { key: scene.partner.secret.clone(), secret: acme.secret.clone() };
+    scene.raw(&scene.signed("GET", "/two/y").header("X-Acme-Key", &wrong.key).bytes()).assert_ok();
+    let swapped = head.replace(&scene.partner.key_id, &scene.partner.secret);
+    let answer = scene.raw(format!("{swapped}\r\n").as_bytes());
+    assert_eq!(answer.status, 401);
+    let id = answer.json()["request_id"].as_str().unwrap().to_owned();
+    for said in [decisions(""), decisions(&format!("/{id}"))] {
+        assert!(
+            said.text().contains(&id) && said.text().contains("css_<secret>") && !said.text().contains(&scene.partner.secret),
+            "{}",
+            said.text()
+        );
+    }
+}
+
+#[test]
+fn a_shorter_window_lets_nothing_in_again() {
+    let Stage { mut scene, acme, _profiles: profiles } = start_with(&ACME.replace("past = 300\nfuture = 60", "past = 900\nfuture = 900"));
+    let request = acme.signed("GET", "/acme/once", "");
+    scene.raw(request.as_bytes()).assert_ok();
+    scene.raw(request.as_bytes()).assert_refused("replayed");
+    scene.stop_and_start_again_after(|| fs::write(profiles.path().join("acme.toml"), ACME).unwrap());
+    scene.raw(request.as_bytes()).assert_refused("signed_before_fence");
+    assert_eq!(scene.upstream.count("/acme/once"), 1);
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn judge(arguments: &VerifyArgs, input: impl Read, now: UnixMillis, style: Style
         scheme_is_assumed: arguments.scheme.is_none(),
         host: &host,
         at,
-        gateway: gateway::refusal(&request, scheme),
+        gateway: gateway::refusal(&request, scheme, &profile),
         judgement,
     };
     let text = if arguments.json { show::json(&report.json()) } else { report.words(style) };

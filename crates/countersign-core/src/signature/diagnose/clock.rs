@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::super::expression::Expr;
 use super::super::fields::Fields;
-use super::super::profile::Profile;
+use super::super::profile::{Profile, TimeRule};
 use super::super::request::Body;
 use super::super::time_format::TimeFormat;
 use super::super::times;
 use super::mistake::Mistake;
-use super::moment::{FORMATS, Moment, guess};
+use super::moment::{FORMATS, Moment, guess, written};
 use super::reading::Problem;
 use super::visible::quoted;
 use crate::code::Code;
@@ -22,21 +23,13 @@ pub(super) fn problem(profile: &Profile, fields: &Fields<'_>, body: Body<'_>, mo
     let rule = profile.time.as_ref()?;
     let wanted = rule.formats.first().or(rule.expires_formats.first());
     let shown = quoted(&moment.text, 0);
-    let form = |found: &TimeFormat, name: &str| {
-        let asked = wanted
-            .and_then(|wanted| FORMATS.iter().find(|(known, _)| known == wanted))
-            .map_or("the format of the scheme", |(_, name)| name);
-        let is_number =
-            |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
-        let mistake = if is_number(found) && wanted.is_some_and(is_number) { Mistake::TimestampUnit } else { Mistake::TimestampForm };
-        Problem::new(mistake, format!("The timestamp {shown} is in {name}; the scheme asks for {asked}."))
-    };
+    let form = |found: &TimeFormat, name: &str| in_other_form(&format!("The timestamp {shown}"), found, name, wanted);
     let Ok(times) = times::read(rule, &fields.context(body)) else {
-        let problem = match guess(&moment.text, now) {
-            Some((_, format, name)) => form(&format, name),
-            None => Problem::new(Mistake::FieldMalformed, format!("The timestamp {shown} is not a time in the format of the scheme.")),
-        };
-        return Some(problem);
+        // What is wrong may be the end, beside a beginning that is good.
+        if let Some(end) = unreadable_end(rule, fields, body) {
+            return Some(unreadable("The end of the signature", &end, rule.expires_formats.first(), now));
+        }
+        return Some(unreadable("The timestamp", &moment.text, wanted, now));
     };
     let Err(refusal) = times.judge(now) else {
         // A shape can refuse what the format reads, such as `1764000000.5`.
@@ -90,4 +83,37 @@ fn span(off: Duration) -> String {
         7200..172_800 => format!("{} hours", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
+}
+
+/// A time that is in another format than the wanted one.
+fn in_other_form(what: &str, found: &TimeFormat, name: &str, wanted: Option<&TimeFormat>) -> Problem {
+    let asked =
+        wanted.and_then(|wanted| FORMATS.iter().find(|(known, _)| known == wanted)).map_or("the format of the scheme", |(_, name)| name);
+    let is_number =
+        |format: &TimeFormat| matches!(format, TimeFormat::Unix | TimeFormat::UnixMs | TimeFormat::UnixUs | TimeFormat::UnixDecimal);
+    let mistake = if is_number(found) && wanted.is_some_and(is_number) { Mistake::TimestampUnit } else { Mistake::TimestampForm };
+    Problem::new(mistake, format!("{what} is in {name}; the scheme asks for {asked}."))
+}
+
+/// A time that the scheme cannot read.
+fn unreadable(what: &str, text: &[u8], wanted: Option<&TimeFormat>, now: UnixMillis) -> Problem {
+    let what = format!("{what} {}", quoted(text, 0));
+    match guess(text, now) {
+        Some((_, format, name)) => in_other_form(&what, &format, name, wanted),
+        None => Problem::new(Mistake::FieldMalformed, format!("{what} is not a time in the format of the scheme.")),
+    }
+}
+
+/// The end of a signature as it was written, if the beginning reads well and the end does not.
+fn unreadable_end(rule: &TimeRule, fields: &Fields<'_>, body: Body<'_>) -> Option<Vec<u8>> {
+    let context = fields.context(body);
+    let reads = |expr: &Expr, formats: &[TimeFormat]| match context.read(expr) {
+        Ok(Some(value)) => formats.iter().any(|format| format.read(value.bytes()).is_some()),
+        _ => false,
+    };
+    let (at, end) = (rule.at.as_ref()?, rule.expires.as_ref()?);
+    if !reads(at, &rule.formats) || reads(end, &rule.expires_formats) {
+        return None;
+    }
+    written(fields.profile, end, &fields.values, fields.head.headers).map(|(_, text)| text)
 }

@@ -63,7 +63,8 @@ fn host(request: &Sent<'_>, hosts: &[&str], all: &mut Vec<Trial>) {
         add(Mistake::HostPort, name, true);
     }
     if let Some(as_sent) = request.headers.get(HOST).and_then(|host| host.to_str().ok()) {
-        add(Mistake::HostCase, as_sent, false);
+        let mistake = if as_sent.eq_ignore_ascii_case(sent) { Mistake::HostCase } else { Mistake::HostForm };
+        add(mistake, as_sent, false);
     }
     add(Mistake::HostCase, &sent.to_ascii_uppercase(), false);
     for header in ["x-forwarded-host", "x-original-host", "x-forwarded-server"] {

@@ -105,6 +105,8 @@ mistakes! {
     HostPort Tried "host_port" "the port is signed in another way" "Sign the host as the scheme asks: with its port when that is not the default one.";
     /// `API.example.com`.
     HostCase Tried "host_case" "the host is in upper case" "Sign the host in lower case.";
+    /// `api.example.com.`
+    HostForm Tried "host_form" "the host is signed as it was sent, and not in its plain form" "Sign the host in lower case, without a dot at its end and without the default port.";
     /// Signed for one host and sent to another.
     OtherHost Tried "other_host" "another host is signed" "Sign the host that the request is sent to, or let the proxy in front pass Host on unchanged.";
     /// `http` for `https`.

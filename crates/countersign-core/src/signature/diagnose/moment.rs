@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use super::super::bytes::Bytes;
 use super::super::evaluate::{Data, Value};
 use super::super::expression::{Expr, Source};
@@ -44,7 +46,7 @@ pub(super) fn find(profile: &Profile, fields: &[Option<Value<'_>>], request: &Se
     let rule = profile.time.as_ref()?;
     let expr = rule.at.as_ref().or(rule.expires.as_ref())?;
     let formats = if rule.at.is_some() { &rule.formats } else { &rule.expires_formats };
-    let (field, text) = written(profile, expr, fields, request)?;
+    let (field, text) = written(profile, expr, fields, &request.headers)?;
     let own = formats.iter().find_map(|format| Some((format.read(&text)?, format.clone())));
     let name_of =
         |format: &TimeFormat| FORMATS.iter().find(|(known, _)| known == format).map_or("the format of the scheme", |(_, name)| name);
@@ -65,7 +67,12 @@ pub(super) fn guess(text: &[u8], now: UnixMillis) -> Option<(UnixMillis, TimeFor
 }
 
 /// The text that an expression reads, before its filters.
-fn written(profile: &Profile, expr: &Expr, fields: &[Option<Value<'_>>], request: &Sent<'_>) -> Option<(Option<usize>, Vec<u8>)> {
+pub(super) fn written(
+    profile: &Profile,
+    expr: &Expr,
+    fields: &[Option<Value<'_>>],
+    headers: &HeaderMap,
+) -> Option<(Option<usize>, Vec<u8>)> {
     use super::super::expression::Step;
     let there = match &expr.source {
         Source::Field(index) => match fields.get(*index)?.as_ref().map(|value| &value.data) {
@@ -73,14 +80,14 @@ fn written(profile: &Profile, expr: &Expr, fields: &[Option<Value<'_>>], request
             _ => None,
         },
         Source::Header(slot) => match profile.slots.get(*slot) {
-            Some(SlotSource::Header(name)) => request.headers.get(name).map(|value| (None, value.as_bytes().to_vec())),
+            Some(SlotSource::Header(name)) => headers.get(name).map(|value| (None, value.as_bytes().to_vec())),
             _ => None,
         },
         _ => None,
     };
     there.or_else(|| {
         expr.steps.iter().find_map(|step| match step {
-            Step::Or(other) => written(profile, other, fields, request),
+            Step::Or(other) => written(profile, other, fields, headers),
             _ => None,
         })
     })

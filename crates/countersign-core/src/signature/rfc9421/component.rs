@@ -104,6 +104,22 @@ impl Covered {
         self.sources().map(|(written, _)| written)
     }
 
+    /// The components, each with the header that it reads, in full or a part of it.
+    pub fn with_headers(&self) -> impl Iterator<Item = (&str, Option<&HeaderName>)> {
+        self.sources().map(|(written, source)| match source {
+            Source::Field(name, _) => (written, Some(name)),
+            _ => (written, None),
+        })
+    }
+
+    /// Whether all lines of a header are covered.
+    pub(super) fn covers_header(&self, name: &HeaderName) -> bool {
+        self.list.iter().any(|component| match &component.source {
+            Source::Field(field, reading) => field == name && !matches!(reading, Reading::Member(_)),
+            _ => false,
+        })
+    }
+
     /// Each component with where its value comes from.
     pub(super) fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.list.iter().map(|component| (self.text.get(component.written.clone()).unwrap_or_default(), &component.source))
@@ -152,12 +168,16 @@ impl<'v> ItemVisitor<'v> for Item<'_> {
     type Error = Wrong;
 
     fn bare_item(self, item: BareItemFromInput<'v>) -> Result<impl ParameterVisitor<'v, Out = ()>, Wrong> {
-        let BareItemFromInput::String(name) = item else {
-            return Err("the name of a covered component is a string: put it in double quotes".into());
-        };
         let start = self.0.text.len();
-        write_item(&*name, &mut self.0.text);
-        Ok(Named { covered: self.0, start, name, given: Given::default() })
+        write_item(&item, &mut self.0.text);
+        let mut given = Given::default();
+        let name = if let BareItemFromInput::String(name) = item {
+            name
+        } else {
+            given.wrong = Some("the name of a covered component is a string: put it in double quotes".into());
+            Cow::Borrowed(StringRef::constant(""))
+        };
+        Ok(Named { covered: self.0, start, name, given })
     }
 }
 

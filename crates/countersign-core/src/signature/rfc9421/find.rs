@@ -7,22 +7,23 @@ use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, I
 use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use super::component::write_parameter;
-use super::strict::once;
+use super::strict::twice;
 use super::{Found, MOST_LABELS, MOST_PARAMETERS, Wrong, start_of};
 use crate::code::{Code, Refusal};
 
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 
-/// Reads all signatures of a request, in the order of `Signature-Input`. None when neither field was sent.
+/// Reads all signatures of a request, in the order of `Signature-Input`, then what stands in `Signature` alone. None when
+/// neither field was sent.
 ///
 /// A field may come in several lines, which are one dictionary (RFC 9651 section 4.2); a string that is split over two of
-/// them is refused.
+/// them is refused. What is wrong with one signature stays with it, and [`choose`] says it if that is the one that counts.
 ///
 /// # Errors
 ///
-/// `signature_malformed`: a field that is not a dictionary of the right types; a label, or a parameter of a signature, that
-/// comes twice; labels that are not the same in both fields; more than [`MOST_LABELS`] of them.
+/// `signature_malformed`: a field that is not a dictionary; more than [`MOST_LABELS`], [`MOST_PARAMETERS`] or
+/// `MOST_COMPONENTS`.
 pub fn find(headers: &HeaderMap) -> Result<Vec<Found<'_>>, Refusal> {
     let mut inputs = Inputs(Vec::new());
     for line in headers.get_all(SIGNATURE_INPUT) {
@@ -37,25 +38,37 @@ pub fn find(headers: &HeaderMap) -> Result<Vec<Found<'_>>, Refusal> {
     let (mut found, mut signatures) = (inputs.0, signatures.0);
     for one in &mut found {
         let at = signatures.iter().position(|(label, _)| *label == one.label);
-        let at = at.ok_or_else(|| Wrong::from(format!("{} is in Signature-Input but not in Signature", start_of(one.label))))?;
-        one.mac = signatures.swap_remove(at).1;
+        match at.map(|at| signatures.swap_remove(at).1) {
+            Some(Ok(mac)) => one.mac = mac,
+            Some(Err(wrong)) => one.is_wrong(wrong),
+            None => one.is_wrong(format!("{} is in Signature-Input but not in Signature", start_of(one.label)).into()),
+        }
     }
-    match signatures.first() {
-        Some((label, _)) => Err(Wrong::from(format!("{} is in Signature but not in Signature-Input", start_of(label))).into()),
-        None => Ok(found),
-    }
+    found.extend(signatures.into_iter().map(|(label, _)| {
+        let mut lone = Found::new(label);
+        lone.without_input = true;
+        lone.is_wrong(format!("{} is in Signature but not in Signature-Input", start_of(label)).into());
+        lone
+    }));
+    Ok(found)
 }
 
 /// Chooses the one signature that has the wanted tag and label, where they are wanted.
 ///
 /// # Errors
 ///
-/// `ambiguous_credentials` when several have; `signature_malformed` when the chosen one covers what is not known here. What
-/// others cover is not judged: they are for somebody else.
+/// `ambiguous_credentials` when several have; `signature_malformed` when the chosen one is malformed or covers what is not
+/// known here, or when there is none but half of one that may have been meant. Others are not judged: they are for somebody
+/// else.
 pub fn choose<'v>(found: Vec<Found<'v>>, tag: Option<&str>, label: Option<&str>) -> Result<Option<Found<'v>>, Refusal> {
-    let wanted = |one: &Found<'_>| tag.is_none_or(|tag| one.tag() == Some(tag)) && label.is_none_or(|label| one.label == label);
-    let mut fitting = found.into_iter().filter(wanted);
-    let Some(chosen) = fitting.next() else { return Ok(None) };
+    let (lone, whole): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.without_input);
+    let is_named = |one: &Found<'_>| label.is_none_or(|label| one.label == label);
+    let mut fitting = whole.into_iter().filter(|one| is_named(one) && tag.is_none_or(|tag| one.tag() == Some(tag)));
+    let Some(chosen) = fitting.next() else {
+        // Its tag is not known, so it may be ours.
+        let wrong = lone.into_iter().find(is_named).and_then(|lone| lone.covered.wrong);
+        return wrong.map_or(Ok(None), |wrong| Err(wrong.into()));
+    };
     if let Some(other) = fitting.next() {
         let labels = (start_of(chosen.label), start_of(other.label));
         return Err(Refusal::with(Code::AmbiguousCredentials, format!("both {} and {} are for this gateway", labels.0, labels.1)));
@@ -75,8 +88,14 @@ impl<'v> DictionaryVisitor<'v> for Inputs<'v> {
 
     fn entry(&mut self, label: &'v KeyRef) -> Result<impl EntryVisitor<'v>, Wrong> {
         let label = label.as_str();
-        room_for(label, self.0.iter().map(|one| one.label))?;
-        Ok(Input(self.0.push_mut(Found::new(label))))
+        let known = self.0.iter().position(|one| one.label == label);
+        let mut one = Found::new(label);
+        if let Some(known) = known {
+            self.0.remove(known);
+            one.is_wrong(twice(label));
+        }
+        room_for_one_more(self.0.len())?;
+        Ok(Input(self.0.push_mut(one)))
     }
 
     fn finish(self) -> Result<Self, Wrong> {
@@ -84,12 +103,8 @@ impl<'v> DictionaryVisitor<'v> for Inputs<'v> {
     }
 }
 
-/// Labels must differ, and there are at most so many.
-fn room_for<'v>(label: &str, mut others: impl ExactSizeIterator<Item = &'v str>) -> Result<(), Wrong> {
-    if others.len() >= MOST_LABELS {
-        return Err(format!("more than {MOST_LABELS} signatures").into());
-    }
-    if others.any(|other| other == label) { Err(format!("{} comes twice", start_of(label)).into()) } else { Ok(()) }
+fn room_for_one_more(count: usize) -> Result<(), Wrong> {
+    if count >= MOST_LABELS { Err(format!("more than {MOST_LABELS} signatures").into()) } else { Ok(()) }
 }
 
 /// One member of `Signature-Input`: the covered components, then the parameters of the signature.
@@ -99,7 +114,8 @@ impl<'v> EntryVisitor<'v> for Input<'_, 'v> {
     type Error = Wrong;
 
     fn item(self) -> Result<impl ItemVisitor<'v>, Wrong> {
-        Err::<Ignored, _>(format!("{} must be the covered components in parentheses", start_of(self.0.label)).into())
+        self.0.is_wrong(format!("{} must be the covered components in parentheses", start_of(self.0.label)).into());
+        Ok(Ignored)
     }
 
     fn inner_list(self) -> Result<impl InnerListVisitor<'v>, Wrong> {
@@ -131,22 +147,49 @@ impl<'v> ParameterVisitor<'v> for Parameters<'_, 'v> {
     type Error = Wrong;
 
     fn parameter(&mut self, key: &'v KeyRef, value: BareItemFromInput<'v>) -> Result<(), Wrong> {
-        once(&mut self.keys, key.as_str(), MOST_PARAMETERS)?;
+        let (key, found) = (key.as_str(), &mut *self.found);
+        if self.keys.len() >= MOST_PARAMETERS {
+            return Err(format!("more than {MOST_PARAMETERS} parameters").into());
+        }
+        if self.keys.contains(&key) {
+            found.is_wrong(twice(key));
+        }
+        self.keys.push(key);
         // Unknown ones are signed as they came.
-        write_parameter(key.as_str(), &value, &mut self.found.covered.text);
-        match key.as_str() {
-            "created" => self.found.created = Some(seconds("created", &value)?),
-            "expires" => self.found.expires = Some(seconds("expires", &value)?),
-            "nonce" => self.found.nonce = Some(text("nonce", value)?),
-            "alg" => self.found.alg = Some(text("alg", value)?),
-            "keyid" => self.found.keyid = Some(text("keyid", value)?),
-            "tag" => self.found.tag = Some(text("tag", value)?),
-            _ => {}
+        write_parameter(key, &value, &mut found.covered.text);
+        if let Err(wrong) = found.take(key, value) {
+            found.is_wrong(wrong);
         }
         Ok(())
     }
 
     fn finish(self) -> Result<(), Wrong> {
+        Ok(())
+    }
+}
+
+impl<'v> Found<'v> {
+    /// What is wrong with it: judged when it is chosen. The first thing counts.
+    fn is_wrong(&mut self, wrong: Wrong) {
+        self.covered.wrong.get_or_insert(wrong);
+    }
+
+    fn take(&mut self, key: &str, value: BareItemFromInput<'v>) -> Result<(), Wrong> {
+        match key {
+            "created" => self.created = Some(seconds("created", &value)?),
+            "expires" => self.expires = Some(seconds("expires", &value)?),
+            "nonce" => self.nonce = Some(text("nonce", value)?),
+            "alg" => self.alg = Some(text("alg", value)?),
+            "keyid" => self.keyid = Some(text("keyid", value)?),
+            "tag" => {
+                // Without its quotes it is wrong, and still says for whom the signature is.
+                if let BareItemFromInput::Token(tag) = &value {
+                    self.tag = Some(Cow::Owned(tag.as_str().to_owned()));
+                }
+                self.tag = Some(text("tag", value)?);
+            }
+            _ => {}
+        }
         Ok(())
     }
 }
@@ -164,8 +207,8 @@ fn text<'v>(name: &str, value: BareItemFromInput<'v>) -> Result<Cow<'v, str>, Wr
     }
 }
 
-/// The members of `Signature`.
-struct Signatures<'v>(Vec<(&'v str, Vec<u8>)>);
+/// The members of `Signature`, or what is wrong with each.
+struct Signatures<'v>(Vec<(&'v str, Result<Vec<u8>, Wrong>)>);
 
 impl<'v> DictionaryVisitor<'v> for Signatures<'v> {
     type Out = Self;
@@ -173,8 +216,12 @@ impl<'v> DictionaryVisitor<'v> for Signatures<'v> {
 
     fn entry(&mut self, label: &'v KeyRef) -> Result<impl EntryVisitor<'v>, Wrong> {
         let label = label.as_str();
-        room_for(label, self.0.iter().map(|(label, _)| *label))?;
-        Ok(Signature { label, list: &mut self.0 })
+        if let Some((_, known)) = self.0.iter_mut().find(|(known, _)| *known == label) {
+            *known = Err(twice(label));
+            return Ok(None);
+        }
+        room_for_one_more(self.0.len())?;
+        Ok(Some(Signature(self.0.push_mut((label, Err(not_bytes(label)))))))
     }
 
     fn finish(self) -> Result<Self, Wrong> {
@@ -183,15 +230,10 @@ impl<'v> DictionaryVisitor<'v> for Signatures<'v> {
 }
 
 /// One member of `Signature`. It has no parameters that mean anything.
-struct Signature<'f, 'v> {
-    label: &'v str,
-    list: &'f mut Vec<(&'v str, Vec<u8>)>,
-}
+struct Signature<'f, 'v>(&'f mut (&'v str, Result<Vec<u8>, Wrong>));
 
-impl Signature<'_, '_> {
-    fn not_bytes(&self) -> Wrong {
-        format!("{} must be base64 between colons", start_of(self.label)).into()
-    }
+fn not_bytes(label: &str) -> Wrong {
+    format!("{} must be base64 between colons", start_of(label)).into()
 }
 
 impl<'v> EntryVisitor<'v> for Signature<'_, 'v> {
@@ -202,7 +244,7 @@ impl<'v> EntryVisitor<'v> for Signature<'_, 'v> {
     }
 
     fn inner_list(self) -> Result<impl InnerListVisitor<'v>, Wrong> {
-        Err::<Ignored, _>(self.not_bytes())
+        Ok(Ignored)
     }
 }
 
@@ -211,8 +253,9 @@ impl<'v> ItemVisitor<'v> for Signature<'_, 'v> {
     type Error = Wrong;
 
     fn bare_item(self, item: BareItemFromInput<'v>) -> Result<impl ParameterVisitor<'v, Out = ()>, Wrong> {
-        let BareItemFromInput::ByteSequence(bytes) = item else { return Err(self.not_bytes()) };
-        self.list.push((self.label, bytes));
+        if let BareItemFromInput::ByteSequence(bytes) = item {
+            self.0.1 = Ok(bytes);
+        }
         Ok(Ignored)
     }
 }

@@ -233,7 +233,7 @@ impl<'v> ParameterVisitor<'v> for Parameters<'_, 'v> {
 }
 
 /// Notes a key that must not have come before.
-pub(super) fn once<'v>(keys: &mut Vec<&'v str>, key: &'v str, most: usize) -> Result<(), Wrong> {
+fn once<'v>(keys: &mut Vec<&'v str>, key: &'v str, most: usize) -> Result<(), Wrong> {
     if keys.contains(&key) {
         return Err(twice(key));
     }
@@ -244,6 +244,6 @@ pub(super) fn once<'v>(keys: &mut Vec<&'v str>, key: &'v str, most: usize) -> Re
     Ok(())
 }
 
-fn twice(key: &str) -> Wrong {
+pub(super) fn twice(key: &str) -> Wrong {
     format!("{} comes twice", start_of(key)).into()
 }

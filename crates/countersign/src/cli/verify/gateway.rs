@@ -7,16 +7,16 @@ use countersign_core::code::{Code, Refusal};
 use countersign_core::connection_headers::check_signed;
 use countersign_core::head::{HeadLimits, HeadScanner, Scan};
 use countersign_core::request_view::{Connection, RequestView, Scheme};
-use countersign_core::signature::uncovered_header;
+use countersign_core::signature::{Head, Profile, uncovered_header};
 
 use super::raw_request::RawRequest;
 
 /// The first such refusal, by the default limits and on a route that allows nothing by name.
-pub fn refusal(request: &RawRequest, scheme: Scheme) -> Option<Refusal> {
-    judge(request, scheme).err()
+pub fn refusal(request: &RawRequest, scheme: Scheme, profile: &Profile) -> Option<Refusal> {
+    judge(request, scheme, profile).err()
 }
 
-fn judge(request: &RawRequest, scheme: Scheme) -> Result<(), Refusal> {
+fn judge(request: &RawRequest, scheme: Scheme, profile: &Profile) -> Result<(), Refusal> {
     if let Scan::Refuse(code) = HeadScanner::new(HeadLimits::default()).scan(&request.head) {
         return Err(code.into());
     }
@@ -33,7 +33,8 @@ fn judge(request: &RawRequest, scheme: Scheme) -> Result<(), Refusal> {
         return Err(Refusal::with(code, "a route may allow it"));
     }
     check_signed(view.headers())?;
-    match uncovered_header(view.headers(), &[]) {
+    let fields = profile.find_fields(Head::of(&view)).ok().flatten();
+    match fields.map_or_else(|| uncovered_header(view.headers(), &[]), |fields| fields.uncovered_header(&[])) {
         Some(name) => Err(Refusal::with(Code::UncoveredHeader, format!("{name}; a route may allow it"))),
         None => Ok(()),
     }
@@ -60,7 +61,7 @@ mod tests {
             ("GET /a HTTP/1.1\nHost: h\nConnection: close, If-Match", Some("bad_header_value")),
         ] {
             let request = RawRequest::read(format!("{head}\n\n").as_bytes()).unwrap();
-            assert_eq!(refusal(&request, Scheme::Http).map(|refusal| refusal.code.as_str()), code, "{head}");
+            assert_eq!(refusal(&request, Scheme::Http, &Profile::native().unwrap()).map(|refusal| refusal.code.as_str()), code, "{head}");
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) const SHOWN: &[Mistake] = &[
     Mistake::UnknownKey,
     Mistake::RequirementNotMet,
     Mistake::NoneKnown,
+    Mistake::HostForm,
 ];
 
 fn first(diagnosis: &Diagnosis) -> &Finding {
@@ -43,6 +44,44 @@ fn two_mistakes_at_once_are_found_and_both_are_named() {
             assert!(first(&diagnosis).words.contains(mistake.what()) && first(&diagnosis).fix.contains(mistake.fix()));
         }
     }
+}
+
+#[test]
+fn the_end_of_a_signature_is_blamed_when_its_beginning_is_good() {
+    let client = Client::of("rfc9421");
+    let created = ";created=1764000000";
+    for (expires, mistake, words) in [
+        (
+            ";expires=1764000300000",
+            Mistake::TimestampUnit,
+            "The end of the signature `1764000300000` is in Unix milliseconds; the scheme asks for Unix seconds.",
+        ),
+        (
+            ";expires=999999999999999",
+            Mistake::FieldMalformed,
+            "The end of the signature `999999999999999` is not a time in the format of the scheme.",
+        ),
+    ] {
+        let both = format!("{created}{expires}");
+        let mut request = client.over(&client.get, |text| text.replace(created, &both));
+        request.replace(created, &both);
+        let diagnosis = client.diagnose(&request);
+        assert_eq!(first(&diagnosis).mistakes, [mistake], "{diagnosis:#?}");
+        assert!(first(&diagnosis).words.contains(words), "{}", first(&diagnosis).words);
+    }
+}
+
+#[test]
+fn a_host_that_is_signed_with_its_dot_is_not_called_upper_case() {
+    let client = Client::of("rfc9421");
+    let request = client.over(&client.get, |text| text.replace("api.example.com", "api.example.com."));
+    let mut headers = request.header_map();
+    headers.insert("host", HeaderValue::from_static("api.example.com."));
+    let suspect = Suspect { head: head(&request, &headers), body: b"", now: NOW, own_string: None };
+    let secrets = [client.live(client.secret)];
+    let diagnosis = diagnose(&client.profile, &suspect, &Known { secrets: &secrets, ..Known::default() }, Limits::default());
+    assert_eq!(first(&diagnosis).mistakes, [Mistake::HostForm], "{diagnosis:#?}");
+    assert!(first(&diagnosis).verifies && first(&diagnosis).words.contains("api.example.com."), "{}", first(&diagnosis).words);
 }
 
 #[test]

@@ -98,14 +98,15 @@ proptest! {
             }
         }
         for found in find(&request.headers).unwrap_or_default() {
+            // What is wrong with one signature is kept with it.
+            let label = found.label();
+            let Ok(Some(found)) = choose(vec![found.clone()], None, Some(label)) else { continue };
             // The canonical form is its own canonical form.
             let again = Request::new("GET", "a", "/", &[]).signed(&found.signature_input(), &super::signature(found.label(), found.mac()).unwrap());
             let again = find(&again.headers).unwrap();
             prop_assert_eq!(&again[0].covered, &found.covered);
             prop_assert_eq!(again[0].mac(), found.mac());
-            let label = found.label();
-            if let Ok(Some(found)) = choose(vec![found.clone()], None, Some(label))
-                && let Ok(base) = signature_base(&found, &request.message(), &mut |_| ())
+            if let Ok(base) = signature_base(&found, &request.message(), &mut |_| ())
             {
                 let base = String::from_utf8(base).unwrap();
                 prop_assert_eq!(base.lines().count(), found.components().count() + 1, "a line for each component: {}", base);
