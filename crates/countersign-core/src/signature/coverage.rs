@@ -201,9 +201,9 @@ impl Coverage {
     }
 }
 
-/// The slots of a set, without its named parts.
+/// The slots of a set, without its named parts: some of those stand below the slots and some above.
 const fn of_slots(parts: Parts) -> Parts {
-    Parts(parts.0 & !0xff)
+    Parts(parts.0 & (((1 << Slot::MOST) - 1) << 8))
 }
 
 #[cfg(test)]
@@ -234,6 +234,12 @@ mod tests {
         assert_eq!(lacks(Parts::slot(header).and(Parts::QUERY)), Parts::NONE);
         assert_eq!(lacks(Parts::slot(header)), needed);
         assert_eq!(lacks(Parts::QUERY), needed);
+        // Nor with less than all of it, whichever part that is.
+        for part in [Parts::UNTRACED, Parts::PORT, Parts::HOST_NAME, Parts::HOST, Parts::BODY] {
+            let parent = |slot: Slot| (slot == field).then_some(part.and(Parts::slot(header)));
+            let coverage = Coverage { whole: Parts::slot(header), partly: Parts::NONE };
+            assert_eq!(coverage.lacks(needed, &parent), needed, "{part:?}");
+        }
         // A circle ends.
         assert_eq!(Coverage::default().lacks(needed, &|slot| Some(Parts::slot(slot))), needed);
     }

@@ -6,3 +6,4 @@ mod language;
 mod native;
 mod profiles;
 mod published;
+mod reach;

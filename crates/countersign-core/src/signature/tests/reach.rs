@@ -1,0 +1,118 @@
+//! What a check trusts is what was signed, by whole profiles and requests of which one part was changed after signing.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::hmac;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::load::{BadProfile, Constants};
+use super::super::*;
+use crate::code::{Code, Refusal};
+use crate::now::UnixMillis;
+use crate::request_view::Scheme;
+use crate::secret::SecretText;
+
+const SECRET: &str = "a secret of some length";
+const NOW: i64 = 1_764_000_000;
+
+/// A profile with `fields` beside its MAC, with `message` as its string to sign and with `rest` after that.
+fn load(fields: &str, message: &str, rest: &str) -> Result<Profile, BadProfile> {
+    let text = format!(
+        r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+[fields]
+mac = "header:x-mac"
+{fields}
+[mac]
+algorithm = "hmac-sha256"
+message = {message}
+{rest}"#
+    );
+    Profile::load(&text, &Constants::new())
+}
+
+/// A request without a body.
+#[derive(Clone)]
+struct Request {
+    method: &'static str,
+    host: &'static str,
+    target: &'static str,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Request {
+    fn get(headers: &[(&'static str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { method: "GET", host: "api.example.com", target: "/a", headers }
+    }
+
+    /// The same with other values of these headers.
+    fn with(&self, headers: &[(&'static str, &str)]) -> Self {
+        let mut other = self.clone();
+        other.headers.retain(|(name, _)| !headers.iter().any(|(changed, _)| changed == name));
+        other.headers.extend(headers.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        other
+    }
+
+    /// What a profile says of it with this MAC, at a time.
+    fn trace(&self, profile: &Profile, mac: &str, now: i64) -> Trace {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.iter().map(|(name, value)| (*name, value.as_str())).chain([("x-mac", mac)]) {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        let head = Head { method: self.method, scheme: Scheme::Https, host: self.host, target: self.target, headers: &headers };
+        let secret = LiveSecret::of_any_length(profile, &SecretText::new(SECRET.to_owned())).unwrap();
+        match profile.find_fields(head) {
+            Ok(Some(fields)) => fields.trace(Body::Empty, &[secret], UnixMillis::from_seconds(now)),
+            Ok(None) => Trace::unread(Err(Code::SignatureMalformed.into())),
+            Err(refusal) => Trace::unread(Err(refusal)),
+        }
+    }
+
+    /// The MAC that signs it.
+    fn mac(&self, profile: &Profile) -> String {
+        let trace = self.trace(profile, &"0".repeat(64), NOW);
+        let text = trace.strings_to_sign.first().unwrap();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), text);
+        tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        })
+    }
+
+    /// Judges it with its own MAC.
+    fn judge(&self, profile: &Profile) -> Result<(), Refusal> {
+        self.trace(profile, &self.mac(profile), NOW).judged
+    }
+
+    /// Judges it with the MAC of another request.
+    fn judge_with_mac_of(&self, other: &Self, profile: &Profile, now: i64) -> Result<(), Refusal> {
+        self.trace(profile, &other.mac(profile), now).judged
+    }
+}
+
+fn is_code(judged: &Result<(), Refusal>, code: Code) -> bool {
+    judged.as_ref().is_err_and(|refusal| refusal.code == code)
+}
+
+const TIMED: &str = "[time]\nat = \"ts\"\nformat = \"unix\"\n";
+
+#[test]
+fn a_time_that_was_read_from_several_headers_has_to_be_signed_itself() {
+    let several = |message: &str| load(r#"ts = "headers:x-ts,x-time | first""#, message, TIMED);
+    assert!(several(r#""{method}\n{target}\n{host}\n""#).unwrap_err().message.contains("checked but not signed: ts"));
+    let profile = several(r#""{method}\n{target}\n{host}\n{ts}""#).unwrap();
+    assert_eq!(Request::get(&[("x-ts", "1764000000")]).judge(&profile), Ok(()));
+}
+
+#[test]
+fn a_port_that_was_not_signed_is_not_signed_by_a_name_for_it() {
+    let rest = format!("[[require]]\nequal = [\"tag\", \"port\"]\n{TIMED}");
+    let profile = load("ts = \"header:x-ts\"\ntag = \"port\"", r#""{method}\n{target}\n{host_name}\n{ts}""#, &rest).unwrap();
+    let mut request = Request::get(&[("x-ts", "1764000000")]);
+    assert_eq!(request.judge(&profile), Ok(()));
+    request.host = "api.example.com:8443";
+    assert!(is_code(&request.judge(&profile), Code::SignatureCoverage));
+}
