@@ -382,7 +382,10 @@ impl<'v> Context<'_, 'v> {
                     self.profile.read_time(bytes.as_slice())
                 };
                 let Some(at) = at else { return Ok(None) };
-                one(Bytes::Long(format.write(at).into_bytes()), from)
+                let written = format.write(at).into_bytes();
+                // Of a day or a minute other times are written in the same way.
+                let tells_all = format.read(&written) == Some(at);
+                one(Bytes::Long(written), if tells_all { from } else { from.cut() })
             }
             (Step::Plus(seconds), Data::One(bytes)) => {
                 let at = std::str::from_utf8(bytes.as_slice()).ok().and_then(|text| text.parse().ok()).map(UnixMillis::from_millis);

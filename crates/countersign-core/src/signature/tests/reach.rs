@@ -116,3 +116,23 @@ fn a_port_that_was_not_signed_is_not_signed_by_a_name_for_it() {
     request.host = "api.example.com:8443";
     assert!(is_code(&request.judge(&profile), Code::SignatureCoverage));
 }
+
+#[test]
+fn a_part_of_a_time_does_not_sign_the_time() {
+    let written = |format: &str, time: &str| {
+        let message = format!(r#""{{method}}\n{{target}}\n{{host}}\n{{ts | time:'{format}'}}""#);
+        let rest = "[time]\nat = \"ts\"\nformat = \"unix_ms\"\n";
+        let profile = load("ts = \"header:x-ts\"", &message, rest).unwrap();
+        Request::get(&[("x-ts", time)]).judge(&profile)
+    };
+    for format in ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%H:%M:%S"] {
+        assert!(is_code(&written(format, "1764000000000"), Code::SignatureCoverage), "{format}");
+    }
+    for format in ["unix", "amz", "http", "iso", "%Y-%m-%d %H:%M:%S"] {
+        assert_eq!(written(format, "1764000000000"), Ok(()), "{format}");
+        assert!(is_code(&written(format, "1764000000001"), Code::SignatureCoverage), "{format}");
+    }
+    for format in ["unix_ms", "unix_us", "unix_decimal", "%Y-%m-%d %H:%M:%S.%f %z"] {
+        assert_eq!(written(format, "1764000000001"), Ok(()), "{format}");
+    }
+}
