@@ -329,7 +329,7 @@ impl Profile {
     pub(super) fn algorithm(&self, context: &Context<'_, '_>) -> Result<MacAlgorithm, Refusal> {
         let unknown = || Refusal::with(Code::SignatureMalformed, "the request names an algorithm that its scheme does not know");
         if let Some((expr, table)) = &self.rule.chosen
-            && let Some(value) = context.read_any(expr)?
+            && let Some(value) = context.read_one(expr)?
         {
             let known = table.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
             return known.map(|(_, algorithm)| *algorithm).ok_or_else(unknown);
@@ -343,13 +343,13 @@ impl Profile {
             return Ok(());
         }
         let holds = match &require.what {
-            Requirement::Present(expr) => context.read_any(expr)?.is_some(),
-            Requirement::Absent(expr) => context.read_any(expr)?.is_none(),
-            Requirement::Equal(a, b) => match (context.read_any(a)?, context.read_any(b)?) {
+            Requirement::Present(expr) => context.provenance_of(expr)?.is_some(),
+            Requirement::Absent(expr) => context.provenance_of(expr)?.is_none(),
+            Requirement::Equal(a, b) => match (context.read_one(a)?, context.read_one(b)?) {
                 (Some(a), Some(b)) => same_bytes(&a, &b),
                 _ => false,
             },
-            Requirement::OneOf(expr, known) => context.read_any(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value)),
+            Requirement::OneOf(expr, known) => context.read_one(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value)),
             Requirement::Includes(list, groups) => {
                 let listed = context.read_list(list)?;
                 let has = |name: &str| listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_bytes()));
@@ -397,14 +397,10 @@ impl Context<'_, '_> {
         }
     }
 
-    /// The bytes of a value, or all bytes of a list.
-    fn read_any(&self, expr: &Expr) -> Result<Option<Vec<u8>>, Refusal> {
+    /// The bytes of one value, which is the kind that is compared.
+    fn read_one(&self, expr: &Expr) -> Result<Option<Vec<u8>>, Refusal> {
         let context: Context<'_, '_> = *self;
-        Ok(context.read(expr)?.map(|value| match &value.data {
-            Data::One(bytes) => bytes.as_slice().to_vec(),
-            Data::Many(list) => list.iter().flat_map(|bytes| bytes.as_slice()).copied().collect(),
-            Data::Map(map) => map.iter().flat_map(|(name, _)| name.as_slice()).copied().collect(),
-        }))
+        Ok(context.read(expr)?.map(|value| value.bytes().to_vec()))
     }
 
     pub(super) fn read_list(&self, expr: &Expr) -> Result<Vec<Vec<u8>>, Refusal> {

@@ -201,13 +201,15 @@ impl<'t> Loader<'t> {
         let Some((first, rest)) = texts.split_first().filter(|(_, rest)| !rest.is_empty()) else {
             return Err(BadProfile::new(item.at(), format!("{kind} takes a list of two or more"), "write the expression first"));
         };
-        let expr = self.expr(*first, Place::Require)?;
+        if kind == "includes" {
+            let expr = self.expr(*first, Place::Require)?;
+            return Ok(Requirement::Includes(expr, rest.iter().map(|text| text.text.split('|').map(Into::into).collect()).collect()));
+        }
+        // Of a list or a map only a part would be compared, and all of it would count as signed.
+        let expr = self.expr_of(*first, Kind::One, Place::Require)?;
         match (kind, rest) {
-            ("equal", [other]) => Ok(Requirement::Equal(expr, self.expr(*other, Place::Require)?)),
+            ("equal", [other]) => Ok(Requirement::Equal(expr, self.expr_of(*other, Kind::One, Place::Require)?)),
             ("equal", _) => Err(BadProfile::new(item.at(), "equal takes two expressions", "write two")),
-            ("includes", _) => {
-                Ok(Requirement::Includes(expr, rest.iter().map(|text| text.text.split('|').map(Into::into).collect()).collect()))
-            }
             _ => Ok(Requirement::OneOf(expr, rest.iter().map(|text| text.text.as_bytes().into()).collect())),
         }
     }

@@ -136,3 +136,21 @@ fn a_part_of_a_time_does_not_sign_the_time() {
         assert_eq!(written(format, "1764000000001"), Ok(()), "{format}");
     }
 }
+
+#[test]
+fn only_one_value_is_compared() {
+    let fields = "auth = \"header:x-auth | params:','\"\nlist = \"header:x-list | split:','\"\nts = \"auth.ts\"";
+    let requires = |what: &str| load(fields, r#""{method}\n{target}\n{host}\n{ts}""#, &format!("[[require]]\n{what}\n{TIMED}"));
+    for what in [
+        r#"one_of = ["auth", "tsnonce"]"#,
+        r#"one_of = ["list", "ab"]"#,
+        r#"equal = ["auth", "header:x-list"]"#,
+        r#"equal = ["header:x-list", "list"]"#,
+        r#"equal = ["auth.ts[]", "list"]"#,
+    ] {
+        let bad = requires(what).unwrap_err();
+        assert!(bad.message.contains("one value is asked for"), "{what}: {bad}");
+    }
+    assert!(requires(r#"one_of = ["list | join:','", "ab"]"#).is_ok());
+    assert!(requires("present = \"auth\"").is_ok());
+}
