@@ -128,7 +128,9 @@ impl<'v> Gathered<'_, '_, 'v> {
         let mut dropped = self.collection.leaves_out;
         for listed in names {
             let lower = listed.as_slice().to_ascii_lowercase();
-            if self.collection.exclude.iter().any(|name| name.as_bytes() == lower) {
+            // Names of headers have no case. All others are what they are: signed as listed, they have to be there as listed.
+            let wanted = if of_headers { lower.as_slice() } else { listed.as_slice() };
+            if self.collection.exclude.iter().any(|name| name.as_bytes() == wanted) {
                 continue;
             }
             if let Some((_, template)) = self.collection.pseudo.iter().find(|(name, _)| name.as_bytes() == lower) {
@@ -142,7 +144,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             let values: Vec<Bytes<'v>> = if of_headers {
                 HeaderName::from_bytes(&lower).map(|header| self.header(&header)).unwrap_or_default()
             } else {
-                let same = parameters.iter().zip(&mut taken).filter(|(item, _)| item.name.as_slice().eq_ignore_ascii_case(&lower));
+                let same = parameters.iter().zip(&mut taken).filter(|(item, _)| item.name.as_slice() == wanted);
                 same.map(|(item, taken)| {
                     *taken = true;
                     item.value.clone()
@@ -191,10 +193,10 @@ impl<'v> Gathered<'_, '_, 'v> {
     /// Everything of one source, in the order of the request.
     fn all_of(&mut self, from: From) -> Result<(), Refusal> {
         if from != From::Headers {
-            let before = self.items.len();
             let mut dropped = false;
             let mut found = VecDeque::from(self.parameters_of(from)?);
             found.retain(|item| self.wants(item.name.as_slice()));
+            let taken: Vec<Bytes<'v>> = found.iter().filter(|_| matches!(from, From::Map(_))).map(|item| item.name.clone()).collect();
             while let Some(name) = found.pop_front() {
                 if self.collection.repeated == Repeated::Each {
                     self.values(&name.name, vec![name.value], name.pair)?;
@@ -211,7 +213,7 @@ impl<'v> Gathered<'_, '_, 'v> {
                 dropped |= self.drops(values.len());
                 self.values(&name.name, values, b"")?;
             }
-            self.members(from, before);
+            self.members(from, &taken);
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
             return Ok(());
         }
@@ -338,16 +340,15 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
     }
 
-    /// The members of a map that were taken are covered, in it and in the maps that it was made of.
-    fn members(&mut self, from: From, since: usize) {
+    /// The members of a map that were taken, by their names before any filter, are covered, in it and in the maps that it was
+    /// made of.
+    fn members(&mut self, from: From, taken: &[Bytes<'v>]) {
         let From::Map(mut index) = from else { return };
-        let names: Vec<String> =
-            self.items.iter().skip(since).map(|item| String::from_utf8_lossy(item.name.as_slice()).to_ascii_lowercase()).collect();
         for _ in 0..4 {
             for (slot, source) in self.context.profile.slots.iter() {
                 if let SlotSource::Member(of, name) = source
                     && *of == index
-                    && names.iter().any(|taken| **taken == **name)
+                    && taken.iter().any(|taken| taken.as_slice().eq_ignore_ascii_case(name.as_bytes()))
                 {
                     self.from = self.from.and(Provenance::of(Parts::slot(slot)));
                 }

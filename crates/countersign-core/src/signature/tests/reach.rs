@@ -154,3 +154,40 @@ fn only_one_value_is_compared() {
     assert!(requires(r#"one_of = ["list | join:','", "ab"]"#).is_ok());
     assert!(requires("present = \"auth\"").is_ok());
 }
+
+#[test]
+fn a_parameter_has_the_name_that_was_signed() {
+    let rest = |exclude: &str| {
+        format!(
+            "[collect.q]\nfrom = \"query\"\nnames = \"header:x-names | split:','\"\n{exclude}name = \"pct\"\nvalue = \"pct\"\n\
+             item = \"{{name}}={{value}}\"\njoin = \"&\"\n{TIMED}"
+        )
+    };
+    let profile = |exclude: &str| load("ts = \"header:x-ts\"", r#""{method}\n{path}\n{q}\n{host}\n{ts}""#, &rest(exclude)).unwrap();
+    let of = |target, names| Request { target, ..Request::get(&[("x-ts", "1764000000"), ("x-names", names)]) };
+    let signed = of("/a?amount=5&To=b", "amount,To");
+    let all = profile("");
+    assert_eq!(signed.judge(&all), Ok(()));
+    for other in [of("/a?AMOUNT=5&To=b", "amount,To"), of("/a?amount=5&to=b", "amount,To")] {
+        assert!(is_code(&other.judge_with_mac_of(&signed, &all, NOW), Code::SignatureMalformed), "{}", other.target);
+    }
+    // What is excluded is the parameter of that name, too.
+    let some = profile("exclude = [\"To\"]\n");
+    let trace = signed.trace(&some, &"0".repeat(64), NOW);
+    assert!(trace.strings_to_sign[0].windows(12).any(|text| text == b"\namount=5\nap"), "{trace:?}");
+}
+
+#[test]
+fn a_member_is_not_signed_by_another_that_is_written_with_its_name() {
+    let rest = format!(
+        "[collect.l]\nfrom = \"auth\"\nexclude = [\"ts\"]\nname = \"drop_prefix:'x-' | pct\"\nvalue = \"pct\"\n\
+         item = \"{{name}}={{value}}\"\njoin = \"&\"\n{TIMED}"
+    );
+    let fields = "auth = \"header:x-auth | params:','\"\nts = \"auth.ts\"";
+    let profile = load(fields, r#""{method}\n{target}\n{host}\n{l}""#, &rest).unwrap();
+    let judged = Request::get(&[("x-auth", "x-ts=1,ts=1764000000")]).judge(&profile);
+    assert!(is_code(&judged, Code::SignatureCoverage), "{judged:?}");
+    let rest = rest.replace("exclude = [\"ts\"]\n", "");
+    let profile = load(fields, r#""{method}\n{target}\n{host}\n{l}""#, &rest).unwrap();
+    assert_eq!(Request::get(&[("x-auth", "x-ts=1,ts=1764000000")]).judge(&profile), Ok(()));
+}
