@@ -126,6 +126,8 @@ impl<'v> Context<'_, 'v> {
                     }
                 },
                 Piece::When { condition, holds, then } => {
+                    // Not signed by that, but what trusts the text trusts what chose it.
+                    coverage.direct = coverage.direct.and(self.profile.deciding(condition));
                     if self.holds(condition)? == *holds {
                         self.write(then, out, coverage)?;
                     }

@@ -366,6 +366,11 @@ fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, cov
         return Ok(());
     }
     let parent = |slot| fields.parent(slot);
+    // Where it need not hold once somebody adds or takes away what the condition reads, nothing is pinned.
+    let deciding = require.condition.as_ref().map_or(Parts::NONE, |(condition, _)| context.profile.deciding(condition));
+    if !coverage.lacks(deciding, &parent).is_empty() {
+        return Ok(());
+    }
     match &require.what {
         Requirement::Equal(a, b) => {
             let (Some(a), Some(b)) = (context.provenance_of(a)?, context.provenance_of(b)?) else { return Ok(()) };

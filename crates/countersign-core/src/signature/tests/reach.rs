@@ -191,3 +191,40 @@ fn a_member_is_not_signed_by_another_that_is_written_with_its_name() {
     let profile = load(fields, r#""{method}\n{target}\n{host}\n{l}""#, &rest).unwrap();
     assert_eq!(Request::get(&[("x-auth", "x-ts=1,ts=1764000000")]).judge(&profile), Ok(()));
 }
+
+#[test]
+fn a_text_that_is_asked_for_under_a_condition_is_signed_only_with_what_the_condition_reads() {
+    let by_requirement = "[[require]]\nwhen = \"header:x-read\"\none_of = [\"method\", \"GET\"]\n\
+         [[require]]\nunless = \"header:x-read\"\none_of = [\"method\", \"DELETE\"]\n";
+    let by_equality = "[constants]\nread = \"GET\"\n[[require]]\nwhen = \"header:x-read\"\nequal = [\"method\", \"const:read\"]\n";
+    let by_let = "[let]\nwanted = [{ text = \"GET\", when = \"header:x-read\" }, { text = \"DELETE\", unless = \"header:x-read\" }]\n\
+         [[require]]\nequal = [\"method\", \"wanted\"]\n";
+    let through_let = "[let]\nread = [{ text = \"x\", when = \"header:x-read\" }]\n\
+         [[require]]\nwhen = \"read\"\none_of = [\"method\", \"GET\"]\n";
+    // Which of two signed values is meant has to be signed too.
+    let which = "[[require]]\nwhen = \"header:x-read\"\nequal = [\"method\", \"one\"]\n";
+    for rest in [by_requirement, by_equality, by_let, through_let, which] {
+        let profile = |message| load("ts = \"header:x-ts\"\none = \"header:x-one\"", message, &format!("{rest}{TIMED}")).unwrap();
+        let request = Request::get(&[("x-ts", "1764000000"), ("x-read", "1"), ("x-one", "GET")]);
+        let unsigned = profile(r#""{target}\n{host}\n{ts}\n{one}""#);
+        assert!(is_code(&request.judge(&unsigned), Code::SignatureCoverage), "{rest}");
+        let signed = profile(r#""{target}\n{host}\n{ts}\n{one}\n{header:x-read | optional}""#);
+        assert_eq!(request.judge(&signed), Ok(()), "{rest}");
+        let deletes = Request { method: "DELETE", ..Request::get(&[("x-ts", "1764000000"), ("x-one", "DELETE")]) };
+        assert!(deletes.judge_with_mac_of(&request, &signed, NOW).is_err(), "{rest}");
+    }
+}
+
+#[test]
+fn a_time_is_signed_with_what_chooses_it() {
+    let rest = "[let]\nwhen = [{ text = \"{a}\", when = \"header:x-b\" }, { text = \"{b}\", unless = \"header:x-b\" }]\n\
+         [time]\nat = \"when\"\nformat = \"unix\"\n";
+    let fields = "a = \"header:x-ts\"\nb = \"header:x-time\"";
+    let request = Request::get(&[("x-ts", "1764000000"), ("x-time", "1764000000")]);
+    let profile = load(fields, r#""{method}\n{target}\n{host}\n{a}\n{b}""#, rest).unwrap();
+    let both = request.with(&[("x-b", "1")]);
+    assert!(is_code(&both.judge(&profile), Code::SignatureCoverage));
+    let profile = load(fields, r#""{method}\n{target}\n{host}\n{a}\n{b}\n{header:x-b | optional}""#, rest).unwrap();
+    assert_eq!(both.judge(&profile), Ok(()));
+    assert_eq!(request.judge(&profile), Ok(()));
+}
