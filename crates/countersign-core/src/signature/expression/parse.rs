@@ -15,7 +15,7 @@ use super::{BodyUse, Expr, Info, Kind, Piece, Source, Step, Template};
 /// How many filters one expression may have.
 const MOST_FILTERS: usize = 16;
 /// How many pieces one template may have.
-const MOST_PIECES: usize = 64;
+pub(in super::super) const MOST_PIECES: usize = 64;
 
 /// An expression or template that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

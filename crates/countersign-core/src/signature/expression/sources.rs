@@ -67,7 +67,7 @@ impl Scope<'_> {
             let kind = if many { Kind::Many } else { Kind::One };
             let pattern = self.patterns.get(index).and_then(Option::as_ref);
             let alphabet = pattern.map_or(of.alphabet, |pattern| pattern.alphabet(member, of.alphabet));
-            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false };
+            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false, pieces: 1 };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
         }
         if self.place == Place::Sign
@@ -79,10 +79,10 @@ impl Scope<'_> {
             return Ok((Source::Field(index), info));
         }
         if let Some((index, info)) = find(self.lets, name) {
-            return Ok((Source::Let(index), info));
+            return Ok((Source::Let(index), reading(info)));
         }
         if let Some((index, info)) = find(self.collections, name) {
-            return Ok((Source::Collection(index), info));
+            return Ok((Source::Collection(index), reading(info)));
         }
         Err(self.unknown(segment, name))
     }
@@ -168,7 +168,13 @@ impl Scope<'_> {
 }
 
 const fn info(kind: Kind, alphabet: Alphabet, reads: Parts) -> Info {
-    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false }
+    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false, pieces: 1 }
+}
+
+/// What is made anew wherever it is read.
+const fn reading(mut info: Info) -> Info {
+    info.pieces = info.pieces.saturating_add(1);
+    info
 }
 
 const fn fixed(mut info: Info, length: usize) -> Info {

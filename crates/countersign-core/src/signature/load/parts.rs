@@ -6,6 +6,7 @@ use super::super::collect::{Collection, From, Missing, Repeated, Sort};
 use super::super::coverage::Parts;
 use super::super::expression::{Expr, Info, Kind, Piece, Place, Source, Step, Template, info_of};
 use super::super::filter::Filter;
+use super::super::parameters;
 use super::super::profile::{
     Derive, Field, FieldSource, KeyRule, KeyText, MacAlgorithm, MacEncoding, MacRule, Require, Requirement, TimeRule, Window,
 };
@@ -368,6 +369,7 @@ impl<'t> Loader<'t> {
             body: BodyUse::None,
             begins: None,
             ends_itself: false,
+            pieces: expanded(collection),
         };
         // Items that end in what they cannot contain are over where no name can begin.
         let mut names = Alphabet::NONE;
@@ -524,6 +526,29 @@ fn formats(item: Option<Item<'_>>) -> Result<Vec<TimeFormat>, BadProfile> {
 fn formats_or(item: Option<Item<'_>>, other: &[TimeFormat]) -> Result<Vec<TimeFormat>, BadProfile> {
     let own = formats(item)?;
     Ok(if own.is_empty() { other.to_vec() } else { own })
+}
+
+/// How many pieces a collection is made of. Its own items are as many as the request has; another collection that they read
+/// is made for each of them.
+fn expanded(collection: &Collection) -> usize {
+    let value = |expr: &Expr| expr.info.pieces.saturating_mul(if reads_collection(expr) { parameters::MOST } else { 1 });
+    let per_item = |template: &Template| template.iter().fold(0_usize, |all, piece| all.saturating_add(each(piece, &value)));
+    let templates = collection.pseudo.iter().map(|(_, template)| template).chain([&collection.item]).chain(&collection.item_empty);
+    let names = collection.names.as_ref().map_or(0, |names| names.info.pieces);
+    templates.fold(names, |all, template| all.saturating_add(per_item(template)))
+}
+
+fn each(piece: &Piece, value: &impl Fn(&Expr) -> usize) -> usize {
+    match piece {
+        Piece::Text(_) => 1,
+        Piece::Value(expr) => value(expr),
+        Piece::When { condition, then, .. } => then.iter().fold(value(condition), |all, piece| all.saturating_add(each(piece, value))),
+    }
+}
+
+fn reads_collection(expr: &Expr) -> bool {
+    let alternative = |step: &Step| matches!(step, Step::Or(other) if reads_collection(other));
+    matches!(expr.source, Source::Collection(_)) || expr.steps.iter().any(alternative)
 }
 
 fn reads_secret(template: &Template) -> bool {

@@ -169,3 +169,29 @@ fn items_that_can_be_cut_in_two_ways_do_not_load() {
     assert!(!loads("headers", "", "{name}:{value}", ";"));
     assert!(loads("headers", "", "{name}:{value}\\n", ""));
 }
+
+#[test]
+fn what_grows_without_bounds_does_not_load() {
+    let more_than = |bad: Result<Profile, BadProfile>, pieces: &str| {
+        let bad = bad.unwrap_err();
+        assert!(bad.message.contains(pieces), "{bad}");
+        assert_ne!(bad.at, 0..0);
+    };
+    // Each let reads the one above it twelve times.
+    let lets = |written: &dyn Fn(usize) -> String| {
+        let lines: Vec<_> = (1..=8).map(|i| format!("l{i} = {}\n", written(i - 1))).collect();
+        format!("[let]\nl0 = \"{{a | hex}}\"\n{}", lines.concat())
+    };
+    let times = |piece: String| piece.repeat(12);
+    more_than(small(r#""{l8}""#, &lets(&|i| format!("\"{}\"", times(format!("{{l{i} | sha256 | hex}}"))))), "1024 pieces");
+    more_than(small(r#""{l8}""#, &lets(&|i| format!("\"{}\"", times(format!("{{b | or:'l{i}' | sha256 | hex}}"))))), "1024 pieces");
+    more_than(small(r#""{l8}""#, &lets(&|i| format!("[{}]", times(format!("{{ text = \"x\", when = \"l{i}\" }},"))))), "1024 pieces");
+    let collections: String =
+        (1..=3).map(|i| format!("[collect.c{i}]\nfrom = \"query\"\nname = \"pct\"\nitem = \"{{name}}={{c{}}};\"\n", i - 1)).collect();
+    let first = "[collect.c0]\nfrom = \"query\"\nname = \"pct\"\nitem = \"{name};\"\n";
+    more_than(small(r#""{c3}""#, &format!("{first}{collections}")), "1024 pieces");
+    more_than(small(&format!("[{}]", "\"x\", ".repeat(65)), ""), "64 pieces");
+    // As much as anybody writes is well below that.
+    assert!(small(&format!("[{}]", "\"x\", ".repeat(64)), "").is_ok());
+    assert!(small(r#""{l1}""#, "[let]\nl0 = \"{a | hex}\"\nl1 = \"{l0 | hex};{l0 | hex}\"\n").is_ok());
+}
