@@ -16,7 +16,7 @@ use super::profile::{MacAlgorithm, MacEncoding, Profile, Require, Requirement};
 use super::request::Body;
 use super::secret::{LiveKey, LiveSecret};
 use super::slots::SlotSource;
-use super::times::Times;
+use super::times::{Times, plain_number};
 use crate::code::{Code, Refusal};
 use crate::id::SecretId;
 use crate::now::UnixMillis;
@@ -258,7 +258,7 @@ impl<'v> Fields<'v> {
         }
         if let Some(expr) = &rule.counter {
             let value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
-            let number = std::str::from_utf8(value.bytes()).ok().and_then(|text| text.parse().ok());
+            let number = plain_number(value.bytes());
             once.counter = Some(number.ok_or_else(|| Refusal::with(Code::SignatureMalformed, "the counter is not a plain number"))?);
             once.from = once.from.and(value.from.direct);
         }

@@ -228,3 +228,25 @@ fn a_time_is_signed_with_what_chooses_it() {
     assert_eq!(both.judge(&profile), Ok(()));
     assert_eq!(request.judge(&profile), Ok(()));
 }
+
+#[test]
+fn a_number_is_digits_and_nothing_else() {
+    let fields = "ts = \"header:x-ts\"\nn = \"header:x-n\"";
+    let message = r#""{method}\n{target}\n{host}\n{ts}\n{n}""#;
+    let window = load(fields, message, &format!("{TIMED}window = \"n\"\nwindow_most = 60\n")).unwrap();
+    let counter = load(fields, message, &format!("{TIMED}[replay]\ncounter = \"n\"\n")).unwrap();
+    let of = |n: &str, profile: &Profile| Request::get(&[("x-ts", "1764000000"), ("x-n", n)]).trace(profile, &"0".repeat(64), NOW);
+    for profile in [&window, &counter] {
+        let judged = |n: &str| {
+            let request = Request::get(&[("x-ts", "1764000000"), ("x-n", n)]);
+            let trace = of(n, profile);
+            // A window is read before the string to sign is made.
+            if trace.strings_to_sign.is_empty() { trace.judged } else { request.judge(profile) }
+        };
+        assert_eq!(judged("5"), Ok(()));
+        for n in ["+5", "-5", "", "5.0", "0x5", "99999999999999999999"] {
+            let refusal = judged(n).unwrap_err();
+            assert!(refusal.to_string().contains("not a plain number"), "{n}: {refusal}");
+        }
+    }
+}
