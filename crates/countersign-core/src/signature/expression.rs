@@ -18,6 +18,7 @@ use super::pick::Pattern;
 use super::time_format::TimeFormat;
 
 pub(super) use parse::{BadExpression, MOST_PIECES, Place, Scope};
+pub(super) use sources::can_be_read;
 
 /// A value: where it is read, and what is done to it, in order.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,7 +14,7 @@ use toml::de::DeTable;
 
 use super::built_in::built_in;
 use super::coverage::{Parts, Slot};
-use super::expression::{BadExpression, Expr, Info, Kind, MOST_PIECES, Piece, Place, Scope, Step, Template, info_of};
+use super::expression::{BadExpression, Expr, Info, Kind, MOST_PIECES, Piece, Place, Scope, Step, Template, can_be_read, info_of};
 use super::message_signatures;
 use super::pick::Pattern;
 use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
@@ -329,7 +329,8 @@ impl<'t> Loader<'t> {
 
     fn read_fields(&mut self, item: Item<'t>, fields: &mut Vec<Field>) -> Result<(), BadProfile> {
         for (name, item) in item.table("[fields]")?.entries() {
-            if name.contains('.') || fields.iter().any(|field| *field.name == *name) {
+            readable(item.at(), name, Place::Request)?;
+            if fields.iter().any(|field| *field.name == *name) {
                 return Err(BadProfile::new(item.at(), format!("{name} cannot be the name of a field"), "choose another name"));
             }
             let (from, shape, optional) = match item.text() {
@@ -353,6 +354,10 @@ impl<'t> Loader<'t> {
             let is_candidate = name == "mac" && info.kind == Kind::Many;
             if matches!(name, "mac" | "key_id") && info.kind != Kind::One && !is_candidate {
                 return Err(BadProfile::new(from.at(), format!("{name} is {}", info.kind.words()), "give one value"));
+            }
+            if name == "key_id" && info.body != super::BodyUse::None {
+                let message = "key_id is read from the body, and the key is looked up before the body is read";
+                return Err(BadProfile::new(from.at(), message, "leave it out, and name the key at the route with signing_key"));
             }
             self.add_field(fields, item.at(), name, FieldSource::Expr(expr), shape, optional, info)?;
         }
@@ -399,7 +404,8 @@ impl<'t> Loader<'t> {
     fn read_lets(&mut self, item: Option<Item<'t>>) -> Result<(Vec<Box<str>>, Vec<Template>), BadProfile> {
         let (mut names, mut lets) = (Vec::new(), Vec::new());
         for (name, item) in item.map(|item| item.table("[let]")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
-            if name.contains('.') || self.fields.iter().chain(&self.collections).any(|(known, _)| known == name) {
+            readable(item.at(), name, Place::Request)?;
+            if self.fields.iter().chain(&self.collections).any(|(known, _)| known == name) {
                 return Err(BadProfile::new(item.at(), format!("{name} is the name of a field or a collection"), "choose another name"));
             }
             if lets.len() == 32 {
@@ -443,7 +449,9 @@ impl<'t> Loader<'t> {
                 }
                 (None, Some(query), None) => SignTo::Query(query.text()?.text.into()),
                 (None, None, Some(name)) => {
-                    named = Some(name.text()?.text);
+                    let text = name.text()?;
+                    readable(text.at(), text.text, Place::Sign)?;
+                    named = Some(text.text);
                     SignTo::Let
                 }
                 _ => {
@@ -466,6 +474,15 @@ impl<'t> Loader<'t> {
         }
         Ok(steps)
     }
+}
+
+/// What has a name is there to be read by it.
+fn readable(at: Range<usize>, name: &str, place: Place) -> Result<(), BadProfile> {
+    if can_be_read(name, place) {
+        return Ok(());
+    }
+    let message = format!("what is called {name:?} could never be read: it is a source, or no word of an expression");
+    Err(BadProfile::new(at, message, "choose another name of letters, digits, _ and -"))
 }
 
 /// Each let can read those above it many times: without a bound a small file could mean endless work for each request.

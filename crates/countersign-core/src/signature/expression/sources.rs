@@ -42,7 +42,7 @@ impl Scope<'_> {
             "secret" if matches!(self.place, Place::Key | Place::Message) => {
                 plain(Source::Secret, info(Kind::One, Alphabet::ALL, Parts::NONE))
             }
-            "secret" => Err(bad(segment.at.clone(), "the secret can be read in [key] and in message only".into())),
+            "secret" => Err(bad(segment.at.clone(), "the secret can be read in material of [key] and in message only".into())),
             "now" if self.place == Place::Sign => plain(Source::Now, info(Kind::One, Alphabet::of(DIGITS), Parts::NONE)),
             "fresh" if self.place == Place::Sign => plain(Source::Fresh, fixed(info(Kind::One, Alphabet::ALL, Parts::NONE), 16)),
             "key_id" if self.place == Place::Sign => plain(Source::KeyId, info(Kind::One, visible, Parts::NONE)),
@@ -142,9 +142,10 @@ impl Scope<'_> {
                 };
                 Ok((Source::Attribute(index), info(Kind::One, Alphabet::ALL, Parts::NONE)))
             }
-            "attribute" => {
-                Err(bad(segment.at.clone(), "attributes of a credential can be read in [key], [[require]] and [[sign]] only".into()))
-            }
+            "attribute" => Err(bad(
+                segment.at.clone(),
+                "attributes of a credential can be read in material of [key], [[require]] and [[sign]] only".into(),
+            )),
             other => Err(self.unknown(segment, other)),
         }
     }
@@ -189,6 +190,15 @@ const fn begins(mut info: Info, byte: u8) -> Info {
 
 fn find(list: &[(String, Info)], name: &str) -> Option<(usize, Info)> {
     list.iter().enumerate().find(|(_, (known, _))| known == name).map(|(index, (_, info))| (index, *info))
+}
+
+/// Whether what is called so could be read at `place`: a source of the same name is read before it, and an expression ends at
+/// most other characters.
+pub(in super::super) fn can_be_read(name: &str, place: Place) -> bool {
+    let first = ["method", "scheme", "host", "host_name", "port", "target", "path", "query", "url", "body", "secret"];
+    let first_in_sign = ["now", "fresh", "key_id", "mac"];
+    let is_hidden = first.contains(&name) || (place == Place::Sign && first_in_sign.contains(&name));
+    !is_hidden && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -15,7 +15,7 @@ use super::super::time_format::TimeFormat;
 use super::super::{BodyUse, alphabet::Alphabet};
 use super::super::{message_signatures, rfc9421::Covered};
 use super::table::{Item, Table, Text};
-use super::{BadProfile, Loader, MOST_WINDOW};
+use super::{BadProfile, Loader, MOST_WINDOW, readable};
 
 impl<'t> Loader<'t> {
     /// The names of a credential's attributes, which templates of the key may read.
@@ -185,8 +185,9 @@ impl<'t> Loader<'t> {
             }
             let of_credential = match &what {
                 Requirement::Equal(a, b) => reads_attribute(a) || reads_attribute(b),
-                Requirement::Present(expr) | Requirement::Absent(expr) => reads_attribute(expr),
-                Requirement::Includes(..) | Requirement::OneOf(..) => false,
+                Requirement::Present(expr) | Requirement::Absent(expr) | Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) => {
+                    reads_attribute(expr)
+                }
             } || condition.as_ref().is_some_and(|(expr, _)| reads_attribute(expr));
             requires.push(Require { condition, what, mistake, of_credential });
         }
@@ -252,13 +253,17 @@ impl<'t> Loader<'t> {
         if rule.formats.is_empty() && rule.expires_formats.is_empty() {
             return Err(BadProfile::new(item.at(), "[time] has no format", "add format = \"unix\""));
         }
+        if rule.at.is_some() && rule.formats.is_empty() {
+            return Err(BadProfile::new(item.at(), "at has no format: expires_format is for expires only", "add format = \"unix\""));
+        }
         Ok(rule)
     }
 
     pub(super) fn read_collections(&mut self, item: Option<Item<'t>>, mac: Option<&str>) -> Result<Vec<Collection>, BadProfile> {
         let mut collections = Vec::new();
         for (name, item) in item.map(|item| item.table("[collect]")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
-            if name.contains('.') || self.fields.iter().any(|(known, _)| known == name) {
+            readable(item.at(), name, Place::Request)?;
+            if self.fields.iter().any(|(known, _)| known == name) {
                 return Err(BadProfile::new(item.at(), format!("{name} is the name of a field"), "choose another name"));
             }
             if collections.len() == 8 {
