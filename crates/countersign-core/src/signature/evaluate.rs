@@ -21,15 +21,15 @@ use super::slots::SlotSource;
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 
-/// A value with its provenance.
-#[derive(Debug, Clone)]
+/// A value with its provenance. It may be a secret, so it cannot be printed.
+#[derive(Clone)]
 pub(super) struct Value<'v> {
     pub(super) data: Data<'v>,
     pub(super) from: Provenance,
 }
 
 /// One value, a list, or names with values.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Data<'v> {
     One(Bytes<'v>),
     Many(Vec<Bytes<'v>>),
@@ -252,7 +252,7 @@ impl<'v> Context<'_, 'v> {
             Source::Text(text) => Ok(Some(Value::one(Bytes::Lent(text), Provenance::NONE))),
             Source::Secret => Ok(self.credential.map(|credential| Value::one(Bytes::Lent(credential.secret), Provenance::NONE))),
             Source::Attribute(index) => Ok(self.credential.and_then(|credential| {
-                let attribute = credential.attributes.get(*index)?.as_ref()?;
+                let attribute = credential.attributes.get(*index)?.expose()?;
                 Some(Value::one(Bytes::Lent(attribute), Provenance::NONE))
             })),
             Source::Field(index) => Ok(self.field(*index).map(|value| {
