@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::collect::{Collection, From, Missing, Repeated, Sort};
+use super::super::collect::{Collection, Missing, Origin, Repeated, Sort};
 use super::super::coverage::Parts;
 use super::super::expression::{Expr, Info, Kind, Piece, Place, Source, Step, Template, info_of};
 use super::super::filter::Filter;
@@ -283,7 +283,7 @@ impl<'t> Loader<'t> {
         for text in table.get("from")?.texts()? {
             from.push(self.collection_source(text)?);
         }
-        let of_headers = from.contains(&From::Headers);
+        let of_headers = from.contains(&Origin::Headers);
         let names = table.find("names").map(|item| self.expr_of(item.text()?, Kind::Many, Place::Request)).transpose()?;
         let texts = |item: Option<Item<'t>>| -> Result<Vec<Box<str>>, BadProfile> {
             Ok(item.map(Item::texts).transpose()?.unwrap_or_default().into_iter().map(|text| text.text.into()).collect())
@@ -346,15 +346,15 @@ impl<'t> Loader<'t> {
         })
     }
 
-    fn collection_source(&self, text: Text<'t>) -> Result<From, BadProfile> {
+    fn collection_source(&self, text: Text<'t>) -> Result<Origin, BadProfile> {
         Ok(match text.text {
-            "headers" => From::Headers,
-            "query" => From::Query,
-            "raw_query" => From::RawQuery,
-            "form" => From::Form,
+            "headers" => Origin::Headers,
+            "query" => Origin::Query,
+            "raw_query" => Origin::RawQuery,
+            "form" => Origin::Form,
             name => {
                 let index = self.fields.iter().position(|(known, info)| known == name && info.kind == Kind::Map);
-                From::Map(index.ok_or_else(|| {
+                Origin::Map(index.ok_or_else(|| {
                     BadProfile::new(
                         text.at(),
                         format!("{name} is no source of a collection"),
@@ -382,15 +382,15 @@ impl<'t> Loader<'t> {
         for from in &collection.from {
             let (alphabet, reads, body) = match from {
                 // Any header may be listed, also those that have slots, and Host.
-                From::Headers => (Alphabet::HEADER, self.headers().and(Parts::HOST), BodyUse::None),
-                From::Query => (Alphabet::ALL, Parts::QUERY, BodyUse::None),
-                From::RawQuery => (Alphabet::VISIBLE, Parts::QUERY, BodyUse::None),
-                From::Form => (Alphabet::ALL, Parts::BODY, BodyUse::Bytes),
-                From::Map(index) => (Alphabet::ALL, self.fields.get(*index).map_or(Parts::NONE, |(_, info)| info.reads), BodyUse::None),
+                Origin::Headers => (Alphabet::HEADER, self.headers().and(Parts::HOST), BodyUse::None),
+                Origin::Query => (Alphabet::ALL, Parts::QUERY, BodyUse::None),
+                Origin::RawQuery => (Alphabet::VISIBLE, Parts::QUERY, BodyUse::None),
+                Origin::Form => (Alphabet::ALL, Parts::BODY, BodyUse::Bytes),
+                Origin::Map(index) => (Alphabet::ALL, self.fields.get(*index).map_or(Parts::NONE, |(_, info)| info.reads), BodyUse::None),
             };
             let through = |filters: &[Filter]| filters.iter().fold(alphabet, |alphabet, filter| filter.alphabet(alphabet));
             let name = match from {
-                From::Headers => collection.name.iter().fold(Alphabet::of(TOKEN), |alphabet, filter| filter.alphabet(alphabet)),
+                Origin::Headers => collection.name.iter().fold(Alphabet::of(TOKEN), |alphabet, filter| filter.alphabet(alphabet)),
                 _ => through(&collection.name),
             };
             names = names.union(name);
