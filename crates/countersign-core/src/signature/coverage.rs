@@ -60,6 +60,10 @@ impl Parts {
         Self(1 << (8 + slot.0 % 53))
     }
 
+    /// Parts that are never named as uncovered, with what they are called when they lack.
+    const OTHERS: [(Self, &'static str); 3] =
+        [(Self::HOST_NAME, "host_name"), (Self::PORT, "port"), (Self::UNTRACED, "several headers or parameters")];
+
     /// The part with this name, of those that a profile may leave uncovered.
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(part, known)| *known == name && *part != Self::SCHEME).map(|(part, _)| part)
@@ -90,6 +94,11 @@ impl Parts {
     /// The names of the parts, without slots.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(part, _)| self.contains(*part)).map(|(_, name)| name)
+    }
+
+    /// The names of the parts that stand beside the others, for those who explain what lacks.
+    pub(super) fn other_names(self) -> impl Iterator<Item = &'static str> {
+        Self::OTHERS.into_iter().filter(move |(part, _)| self.contains(*part)).map(|(_, name)| name)
     }
 
     /// The slots in the set.
@@ -158,7 +167,8 @@ pub struct Coverage {
 impl Coverage {
     /// Adds a value that goes into the MAC.
     pub const fn add(&mut self, from: Provenance) {
-        self.whole = self.whole.and(from.whole);
+        // What has no slot is never known to be signed, whatever may be read of it.
+        self.whole = self.whole.and(from.whole.without(Parts::UNTRACED));
         if self.whole.contains(Parts::HOST_NAME.and(Parts::PORT)) {
             self.whole = self.whole.and(Parts::HOST);
         }

@@ -444,7 +444,7 @@ impl Profile {
 
     /// The names of a set, for people.
     pub(super) fn parts_words(&self, parts: Parts) -> String {
-        let names = parts.names().map(str::to_owned).chain(parts.slots().map(|slot| self.slot_words(slot)));
+        let names = parts.names().chain(parts.other_names()).map(str::to_owned).chain(parts.slots().map(|slot| self.slot_words(slot)));
         names.collect::<Vec<_>>().join(", ")
     }
 

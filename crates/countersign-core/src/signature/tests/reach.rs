@@ -103,6 +103,9 @@ const TIMED: &str = "[time]\nat = \"ts\"\nformat = \"unix\"\n";
 fn a_time_that_was_read_from_several_headers_has_to_be_signed_itself() {
     let several = |message: &str| load(r#"ts = "headers:x-ts,x-time | first""#, message, TIMED);
     assert!(several(r#""{method}\n{target}\n{host}\n""#).unwrap_err().message.contains("checked but not signed: ts"));
+    let straight = TIMED.replace("\"ts\"", "\"headers:x-ts,x-time | first\"");
+    let bad = load("", r#""{method}\n{target}\n{host}\n{headers:x-ts,x-time | first}""#, &straight).unwrap_err();
+    assert!(bad.message.contains("checked but not signed: several headers"), "{bad}");
     let profile = several(r#""{method}\n{target}\n{host}\n{ts}""#).unwrap();
     assert_eq!(Request::get(&[("x-ts", "1764000000")]).judge(&profile), Ok(()));
 }
