@@ -5,8 +5,8 @@ use std::ops::Range;
 /// How many bytes are kept without an allocation: a SHA-512, or a SHA-256 in hexadecimal.
 const IN_PLACE: usize = 64;
 
-/// Bytes, lent where possible.
-#[derive(Debug, Clone)]
+/// Bytes, lent where possible. They may be those of a secret, so they cannot be printed.
+#[derive(Clone)]
 pub(super) enum Bytes<'v> {
     Lent(&'v [u8]),
     Short([u8; IN_PLACE], u8),

@@ -17,7 +17,7 @@ use crate::code::{Code, Refusal};
 /// A collection, as its profile says it.
 #[derive(Debug, Clone)]
 pub(super) struct Collection {
-    pub(super) from: Vec<From>,
+    pub(super) from: Vec<Origin>,
     /// Only these names, in this order.
     pub(super) names: Option<Expr>,
     /// Only names that start so.
@@ -43,7 +43,7 @@ pub(super) struct Collection {
 
 /// What a collection is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Origin {
     Headers,
     Query,
     RawQuery,
@@ -121,14 +121,16 @@ impl<'v> Gathered<'_, '_, 'v> {
         if names.len() > MOST_VALUES {
             return Err(too_many());
         }
-        let of_headers = self.collection.from == [From::Headers];
+        let of_headers = self.collection.from == [Origin::Headers];
         let parameters = if of_headers { Vec::new() } else { self.parameters()? };
         // By where they stand: a list that repeats a name takes its values twice and is no nearer to all of them.
         let mut taken = vec![false; parameters.len()];
         let mut dropped = self.collection.leaves_out;
         for listed in names {
             let lower = listed.as_slice().to_ascii_lowercase();
-            if self.collection.exclude.iter().any(|name| name.as_bytes() == lower) {
+            // Names of headers have no case. All others are what they are: signed as listed, they have to be there as listed.
+            let wanted = if of_headers { lower.as_slice() } else { listed.as_slice() };
+            if self.collection.exclude.iter().any(|name| name.as_bytes() == wanted) {
                 continue;
             }
             if let Some((_, template)) = self.collection.pseudo.iter().find(|(name, _)| name.as_bytes() == lower) {
@@ -142,7 +144,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             let values: Vec<Bytes<'v>> = if of_headers {
                 HeaderName::from_bytes(&lower).map(|header| self.header(&header)).unwrap_or_default()
             } else {
-                let same = parameters.iter().zip(&mut taken).filter(|(item, _)| item.name.as_slice().eq_ignore_ascii_case(&lower));
+                let same = parameters.iter().zip(&mut taken).filter(|(item, _)| item.name.as_slice() == wanted);
                 same.map(|(item, taken)| {
                     *taken = true;
                     item.value.clone()
@@ -161,7 +163,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             }
         }
         // Parameters that are not listed are not signed.
-        let all = !self.collection.from.contains(&From::Headers) && !dropped && taken.iter().all(|taken| *taken);
+        let all = !self.collection.from.contains(&Origin::Headers) && !dropped && taken.iter().all(|taken| *taken);
         for from in &self.collection.from {
             self.reached(*from, all);
         }
@@ -189,12 +191,12 @@ impl<'v> Gathered<'_, '_, 'v> {
     }
 
     /// Everything of one source, in the order of the request.
-    fn all_of(&mut self, from: From) -> Result<(), Refusal> {
-        if from != From::Headers {
-            let before = self.items.len();
+    fn all_of(&mut self, from: Origin) -> Result<(), Refusal> {
+        if from != Origin::Headers {
             let mut dropped = false;
             let mut found = VecDeque::from(self.parameters_of(from)?);
             found.retain(|item| self.wants(item.name.as_slice()));
+            let taken: Vec<Bytes<'v>> = found.iter().filter(|_| matches!(from, Origin::Map(_))).map(|item| item.name.clone()).collect();
             while let Some(name) = found.pop_front() {
                 if self.collection.repeated == Repeated::Each {
                     self.values(&name.name, vec![name.value], name.pair)?;
@@ -211,7 +213,7 @@ impl<'v> Gathered<'_, '_, 'v> {
                 dropped |= self.drops(values.len());
                 self.values(&name.name, values, b"")?;
             }
-            self.members(from, before);
+            self.members(from, &taken);
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
             return Ok(());
         }
@@ -244,21 +246,21 @@ impl<'v> Gathered<'_, '_, 'v> {
         Ok(all)
     }
 
-    fn parameters_of(&self, from: From) -> Result<Vec<Item<'v>>, Refusal> {
+    fn parameters_of(&self, from: Origin) -> Result<Vec<Item<'v>>, Refusal> {
         let head = &self.context.head;
         let (encoded, raw, plus): (&'v [u8], bool, bool) = match from {
-            From::Query => (head.query().unwrap_or_default().as_bytes(), false, self.collection.plus_is_space),
-            From::RawQuery => (head.query().unwrap_or_default().as_bytes(), true, false),
-            From::Form => (self.context.form().unwrap_or_default(), false, true),
-            From::Map(index) => {
+            Origin::Query => (head.query().unwrap_or_default().as_bytes(), false, self.collection.plus_is_space),
+            Origin::RawQuery => (head.query().unwrap_or_default().as_bytes(), true, false),
+            Origin::Form => (self.context.form().unwrap_or_default(), false, true),
+            Origin::Map(index) => {
                 let map = self.context.fields.get(index).and_then(Option::as_ref);
                 let Some(Data::Map(members)) = map.map(|map| &map.data) else { return Ok(Vec::new()) };
                 return Ok(members.iter().map(|(name, value)| Item { name: name.clone(), value: value.clone(), pair: b"" }).collect());
             }
-            From::Headers => return Ok(Vec::new()),
+            Origin::Headers => return Ok(Vec::new()),
         };
         // Signed as `+`, it is read as a space by most upstreams.
-        if matches!(from, From::Query) && !plus && encoded.contains(&b'+') {
+        if matches!(from, Origin::Query) && !plus && encoded.contains(&b'+') {
             return Err(Refusal::with(Code::SignatureMalformed, "a + in the query could be a space: write %2B or %20"));
         }
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
@@ -284,7 +286,7 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         match &self.collection.repeated {
             Repeated::Refuse if clean.len() > 1 => {
-                if self.collection.from == [From::Headers] {
+                if self.collection.from == [Origin::Headers] {
                     return Err(HeaderName::from_bytes(name.as_slice()).map_or_else(|_| wrong(), |name| twice(&name)));
                 }
                 let name = String::from_utf8_lossy(name.as_slice()).into_owned();
@@ -309,14 +311,14 @@ impl<'v> Gathered<'_, '_, 'v> {
     }
 
     /// What of a source that has more than what was taken is now covered.
-    fn reached(&mut self, from: From, all: bool) {
+    fn reached(&mut self, from: Origin, all: bool) {
         let profile = self.context.profile;
         let (parts, is_mine): (Parts, fn(&SlotSource) -> Option<&str>) = match from {
-            From::Query | From::RawQuery => (Parts::QUERY, |source| match source {
+            Origin::Query | Origin::RawQuery => (Parts::QUERY, |source| match source {
                 SlotSource::Query(name) => Some(name),
                 _ => None,
             }),
-            From::Form if self.context.form().is_some() => (Parts::BODY, |source| match source {
+            Origin::Form if self.context.form().is_some() => (Parts::BODY, |source| match source {
                 SlotSource::Form(name) => Some(name),
                 _ => None,
             }),
@@ -338,16 +340,15 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
     }
 
-    /// The members of a map that were taken are covered, in it and in the maps that it was made of.
-    fn members(&mut self, from: From, since: usize) {
-        let From::Map(mut index) = from else { return };
-        let names: Vec<String> =
-            self.items.iter().skip(since).map(|item| String::from_utf8_lossy(item.name.as_slice()).to_ascii_lowercase()).collect();
+    /// The members of a map that were taken, by their names before any filter, are covered, in it and in the maps that it was
+    /// made of.
+    fn members(&mut self, from: Origin, taken: &[Bytes<'v>]) {
+        let Origin::Map(mut index) = from else { return };
         for _ in 0..4 {
             for (slot, source) in self.context.profile.slots.iter() {
                 if let SlotSource::Member(of, name) = source
                     && *of == index
-                    && names.iter().any(|taken| **taken == **name)
+                    && taken.iter().any(|taken| taken.as_slice().eq_ignore_ascii_case(name.as_bytes()))
                 {
                     self.from = self.from.and(Provenance::of(Parts::slot(slot)));
                 }

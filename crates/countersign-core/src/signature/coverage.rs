@@ -60,6 +60,10 @@ impl Parts {
         Self(1 << (8 + slot.0 % 53))
     }
 
+    /// Parts that are never named as uncovered, with what they are called when they lack.
+    const OTHERS: [(Self, &'static str); 3] =
+        [(Self::HOST_NAME, "host_name"), (Self::PORT, "port"), (Self::UNTRACED, "several headers or parameters")];
+
     /// The part with this name, of those that a profile may leave uncovered.
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(part, known)| *known == name && *part != Self::SCHEME).map(|(part, _)| part)
@@ -90,6 +94,11 @@ impl Parts {
     /// The names of the parts, without slots.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(part, _)| self.contains(*part)).map(|(_, name)| name)
+    }
+
+    /// The names of the parts that stand beside the others, for those who explain what lacks.
+    pub(super) fn other_names(self) -> impl Iterator<Item = &'static str> {
+        Self::OTHERS.into_iter().filter(move |(part, _)| self.contains(*part)).map(|(_, name)| name)
     }
 
     /// The slots in the set.
@@ -158,7 +167,8 @@ pub struct Coverage {
 impl Coverage {
     /// Adds a value that goes into the MAC.
     pub const fn add(&mut self, from: Provenance) {
-        self.whole = self.whole.and(from.whole);
+        // What has no slot is never known to be signed, whatever may be read of it.
+        self.whole = self.whole.and(from.whole.without(Parts::UNTRACED));
         if self.whole.contains(Parts::HOST_NAME.and(Parts::PORT)) {
             self.whole = self.whole.and(Parts::HOST);
         }
@@ -201,9 +211,9 @@ impl Coverage {
     }
 }
 
-/// The slots of a set, without its named parts.
+/// The slots of a set, without its named parts: some of those stand below the slots and some above.
 const fn of_slots(parts: Parts) -> Parts {
-    Parts(parts.0 & !0xff)
+    Parts(parts.0 & (((1 << Slot::MOST) - 1) << 8))
 }
 
 #[cfg(test)]
@@ -234,6 +244,12 @@ mod tests {
         assert_eq!(lacks(Parts::slot(header).and(Parts::QUERY)), Parts::NONE);
         assert_eq!(lacks(Parts::slot(header)), needed);
         assert_eq!(lacks(Parts::QUERY), needed);
+        // Nor with less than all of it, whichever part that is.
+        for part in [Parts::UNTRACED, Parts::PORT, Parts::HOST_NAME, Parts::HOST, Parts::BODY] {
+            let parent = |slot: Slot| (slot == field).then_some(part.and(Parts::slot(header)));
+            let coverage = Coverage { whole: Parts::slot(header), partly: Parts::NONE };
+            assert_eq!(coverage.lacks(needed, &parent), needed, "{part:?}");
+        }
         // A circle ends.
         assert_eq!(Coverage::default().lacks(needed, &|slot| Some(Parts::slot(slot))), needed);
     }

@@ -299,7 +299,7 @@ fn trials(profile: &Profile, fields: &Fields<'_>, request: &Sent<'_>, suspect: &
 /// What of a request a string to sign can hold. What lists of the request choose can be anything.
 fn reads(profile: &Profile) -> Parts {
     let chosen =
-        profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&collect::From::Headers));
+        profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&collect::Origin::Headers));
     if chosen {
         return Parts::REQUIRED.and(Parts::SCHEME);
     }
@@ -307,7 +307,7 @@ fn reads(profile: &Profile) -> Parts {
     // A digest that is sent is held against the body beside the MAC.
     let body = if profile.body == super::BodyUse::None { Parts::NONE } else { Parts::BODY };
     let collections = profile.collections.iter().flat_map(|collection| &collection.from).map(|from| match from {
-        collect::From::Query | collect::From::RawQuery => Parts::QUERY,
+        collect::Origin::Query | collect::Origin::RawQuery => Parts::QUERY,
         _ => Parts::NONE,
     });
     templates.chain(collections).fold(body, Parts::and)

@@ -21,15 +21,15 @@ use super::slots::SlotSource;
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 
-/// A value with its provenance.
-#[derive(Debug, Clone)]
+/// A value with its provenance. It may be a secret, so it cannot be printed.
+#[derive(Clone)]
 pub(super) struct Value<'v> {
     pub(super) data: Data<'v>,
     pub(super) from: Provenance,
 }
 
 /// One value, a list, or names with values.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Data<'v> {
     One(Bytes<'v>),
     Many(Vec<Bytes<'v>>),
@@ -126,6 +126,8 @@ impl<'v> Context<'_, 'v> {
                     }
                 },
                 Piece::When { condition, holds, then } => {
+                    // Not signed by that, but what trusts the text trusts what chose it.
+                    coverage.direct = coverage.direct.and(self.profile.deciding(condition));
                     if self.holds(condition)? == *holds {
                         self.write(then, out, coverage)?;
                     }
@@ -250,7 +252,7 @@ impl<'v> Context<'_, 'v> {
             Source::Text(text) => Ok(Some(Value::one(Bytes::Lent(text), Provenance::NONE))),
             Source::Secret => Ok(self.credential.map(|credential| Value::one(Bytes::Lent(credential.secret), Provenance::NONE))),
             Source::Attribute(index) => Ok(self.credential.and_then(|credential| {
-                let attribute = credential.attributes.get(*index)?.as_ref()?;
+                let attribute = credential.attributes.get(*index)?.expose()?;
                 Some(Value::one(Bytes::Lent(attribute), Provenance::NONE))
             })),
             Source::Field(index) => Ok(self.field(*index).map(|value| {
@@ -382,7 +384,10 @@ impl<'v> Context<'_, 'v> {
                     self.profile.read_time(bytes.as_slice())
                 };
                 let Some(at) = at else { return Ok(None) };
-                one(Bytes::Long(format.write(at).into_bytes()), from)
+                let written = format.write(at).into_bytes();
+                // Of a day or a minute other times are written in the same way.
+                let tells_all = format.read(&written) == Some(at);
+                one(Bytes::Long(written), if tells_all { from } else { from.cut() })
             }
             (Step::Plus(seconds), Data::One(bytes)) => {
                 let at = std::str::from_utf8(bytes.as_slice()).ok().and_then(|text| text.parse().ok()).map(UnixMillis::from_millis);

@@ -17,7 +17,8 @@ use super::filter::Filter;
 use super::pick::Pattern;
 use super::time_format::TimeFormat;
 
-pub(super) use parse::{BadExpression, Place, Scope};
+pub(super) use parse::{BadExpression, MOST_PIECES, Place, Scope};
+pub(super) use sources::can_be_read;
 
 /// A value: where it is read, and what is done to it, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,8 @@ pub(super) struct Info {
     pub(super) begins: Option<u8>,
     /// Whether its last byte stands nowhere else in it: then it is over where that byte is, whatever follows.
     pub(super) ends_itself: bool,
+    /// How many pieces are written or read for it, those of the lets and collections that it reads counted each time.
+    pub(super) pieces: usize,
 }
 
 /// One value, a list, or names with values.
@@ -191,18 +194,21 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
         body: BodyUse::None,
         begins: begins_with(template),
         ends_itself: false,
+        pieces: 0,
     };
     for piece in template {
         match piece {
             Piece::Text(text) => {
                 info.alphabet = info.alphabet.union(Alphabet::of(text));
                 info.length = info.length.map(|length| length.saturating_add(text.len()));
+                info.pieces = info.pieces.saturating_add(1);
             }
             Piece::Value(expr) => {
                 info.alphabet = info.alphabet.union(expr.info.alphabet);
                 info.length = info.length.zip(expr.info.length).map(|(a, b)| a.saturating_add(b));
                 info.reads = info.reads.and(expr.info.reads);
                 info.body = info.body | expr.info.body;
+                info.pieces = info.pieces.saturating_add(expr.info.pieces);
             }
             Piece::When { condition, then, .. } => {
                 let inner = info_of(then);
@@ -211,6 +217,7 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
                 // What a condition reads is not signed by it.
                 info.reads = info.reads.and(inner.reads);
                 info.body = info.body | inner.body | condition.body_use_of_condition();
+                info.pieces = info.pieces.saturating_add(condition.info.pieces).saturating_add(inner.pieces);
             }
         }
     }

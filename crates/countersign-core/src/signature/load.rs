@@ -14,7 +14,7 @@ use toml::de::DeTable;
 
 use super::built_in::built_in;
 use super::coverage::{Parts, Slot};
-use super::expression::{BadExpression, Expr, Info, Kind, Piece, Place, Scope, Step, Template, info_of};
+use super::expression::{BadExpression, Expr, Info, Kind, MOST_PIECES, Piece, Place, Scope, Step, Template, can_be_read, info_of};
 use super::message_signatures;
 use super::pick::Pattern;
 use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
@@ -26,6 +26,8 @@ use table::{Item, Table, Text};
 
 /// How large the file of a profile may be, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
+/// How many pieces one text may be made of, with those of the lets and collections that it reads.
+const MOST_EXPANDED: usize = 1024;
 /// How long claims are kept at most when signatures have no time, in seconds.
 const MOST_KEEP: u64 = 7 * 86_400;
 /// The longest window, in seconds.
@@ -183,8 +185,9 @@ impl<'t> Loader<'t> {
 
     /// Reads an expression.
     fn expr(&mut self, text: Text<'t>, place: Place) -> Result<Expr, BadProfile> {
-        let read = self.scope(place).expression(text.text);
-        read.map_err(|error| self.bad(text, error))
+        let expr = self.scope(place).expression(text.text).map_err(|error| self.bad(text, error))?;
+        bounded(text.at(), &expr.info)?;
+        Ok(expr)
     }
 
     /// Reads an expression of one kind.
@@ -219,12 +222,18 @@ impl<'t> Loader<'t> {
             };
             pieces.extend(self.template_text(text, place)?);
         }
+        if count(&pieces) > MOST_PIECES {
+            let message = format!("a template has at most {MOST_PIECES} pieces, all its parts together");
+            return Err(BadProfile::new(item.at(), message, "write fewer"));
+        }
+        bounded(item.at(), &info_of(&pieces))?;
         Ok(pieces.into())
     }
 
     fn template_text(&mut self, text: Text<'t>, place: Place) -> Result<Template, BadProfile> {
-        let read = self.scope(place).template(text.text);
-        read.map_err(|error| self.bad(text, error))
+        let template = self.scope(place).template(text.text).map_err(|error| self.bad(text, error))?;
+        bounded(text.at(), &info_of(&template))?;
+        Ok(template)
     }
 
     /// `when` or `unless` of a table.
@@ -310,6 +319,7 @@ impl<'t> Loader<'t> {
                 body: super::BodyUse::None,
                 begins: None,
                 ends_itself: false,
+                pieces: 1,
             };
             let optional = param != message_signatures::Param::Signature;
             self.add_field(&mut fields, 0..0, param.name(), FieldSource::Builtin(param), None, optional, info)?;
@@ -319,7 +329,8 @@ impl<'t> Loader<'t> {
 
     fn read_fields(&mut self, item: Item<'t>, fields: &mut Vec<Field>) -> Result<(), BadProfile> {
         for (name, item) in item.table("[fields]")?.entries() {
-            if name.contains('.') || fields.iter().any(|field| *field.name == *name) {
+            readable(item.at(), name, Place::Request)?;
+            if fields.iter().any(|field| *field.name == *name) {
                 return Err(BadProfile::new(item.at(), format!("{name} cannot be the name of a field"), "choose another name"));
             }
             let (from, shape, optional) = match item.text() {
@@ -344,6 +355,10 @@ impl<'t> Loader<'t> {
             if matches!(name, "mac" | "key_id") && info.kind != Kind::One && !is_candidate {
                 return Err(BadProfile::new(from.at(), format!("{name} is {}", info.kind.words()), "give one value"));
             }
+            if name == "key_id" && info.body != super::BodyUse::None {
+                let message = "key_id is read from the body, and the key is looked up before the body is read";
+                return Err(BadProfile::new(from.at(), message, "leave it out, and name the key at the route with signing_key"));
+            }
             self.add_field(fields, item.at(), name, FieldSource::Expr(expr), shape, optional, info)?;
         }
         Ok(())
@@ -365,6 +380,8 @@ impl<'t> Loader<'t> {
             slot.ok_or_else(|| BadProfile::new(at, format!("more than {} headers, parameters and fields", Slot::MOST), "name fewer"))?;
         let reads = info.reads;
         info.reads = reads.and(Parts::slot(slot));
+        // It is read once, however often it is used.
+        info.pieces = 1;
         self.fields.push((name.to_owned(), info));
         self.patterns.push(match &from {
             FieldSource::Expr(Expr { steps, .. }) => match steps.last() {
@@ -387,7 +404,8 @@ impl<'t> Loader<'t> {
     fn read_lets(&mut self, item: Option<Item<'t>>) -> Result<(Vec<Box<str>>, Vec<Template>), BadProfile> {
         let (mut names, mut lets) = (Vec::new(), Vec::new());
         for (name, item) in item.map(|item| item.table("[let]")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
-            if name.contains('.') || self.fields.iter().chain(&self.collections).any(|(known, _)| known == name) {
+            readable(item.at(), name, Place::Request)?;
+            if self.fields.iter().chain(&self.collections).any(|(known, _)| known == name) {
                 return Err(BadProfile::new(item.at(), format!("{name} is the name of a field or a collection"), "choose another name"));
             }
             if lets.len() == 32 {
@@ -431,7 +449,9 @@ impl<'t> Loader<'t> {
                 }
                 (None, Some(query), None) => SignTo::Query(query.text()?.text.into()),
                 (None, None, Some(name)) => {
-                    named = Some(name.text()?.text);
+                    let text = name.text()?;
+                    readable(text.at(), text.text, Place::Sign)?;
+                    named = Some(text.text);
                     SignTo::Let
                 }
                 _ => {
@@ -445,7 +465,8 @@ impl<'t> Loader<'t> {
             let value = table.get("value")?;
             let value = self.template(value, Place::Sign)?;
             if let Some(name) = named {
-                self.signed.push((name.to_owned(), info_of(&value)));
+                // It is written once, however often it is used.
+                self.signed.push((name.to_owned(), Info { pieces: 1, ..info_of(&value) }));
             }
             let condition = self.condition(&mut table, Place::Sign)?;
             table.finish()?;
@@ -453,4 +474,27 @@ impl<'t> Loader<'t> {
         }
         Ok(steps)
     }
+}
+
+/// What has a name is there to be read by it.
+fn readable(at: Range<usize>, name: &str, place: Place) -> Result<(), BadProfile> {
+    if can_be_read(name, place) {
+        return Ok(());
+    }
+    let message = format!("what is called {name:?} could never be read: it is a source, or no word of an expression");
+    Err(BadProfile::new(at, message, "choose another name of letters, digits, _ and -"))
+}
+
+/// Each let can read those above it many times: without a bound a small file could mean endless work for each request.
+fn bounded(at: Range<usize>, info: &Info) -> Result<(), BadProfile> {
+    if info.pieces <= MOST_EXPANDED {
+        return Ok(());
+    }
+    let message = format!("this is made of more than {MOST_EXPANDED} pieces, with those of the lets and collections that it reads");
+    Err(BadProfile::new(at, message, "read a let or a collection in fewer places"))
+}
+
+/// The pieces as they are written.
+fn count(template: &[Piece]) -> usize {
+    template.iter().map(|piece| if let Piece::When { then, .. } = piece { count(then) } else { 1 }).sum()
 }

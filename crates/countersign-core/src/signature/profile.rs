@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 
 use super::collect::Collection;
 use super::coverage::{Parts, Slot};
-use super::expression::{BodyUse, Expr, Info, Source, Template};
+use super::expression::{BodyUse, Expr, Info, Piece, Source, Step, Template};
 use super::hash::Hash;
 use super::message_signatures;
 use super::request::Head;
@@ -445,6 +445,29 @@ impl Profile {
         }
     }
 
+    /// What decides whether an expression is there, and which of its alternatives counts. Who trusts what stands under a condition
+    /// trusts this.
+    pub(super) fn deciding(&self, expr: &Expr) -> Parts {
+        let source = match &expr.source {
+            Source::Let(index) => self.lets.get(*index).map_or(Parts::NONE, |template| self.deciding_text(template)),
+            // Whatever it is made of. And what is a form is said by a header.
+            Source::Collection(_) | Source::FormParameter(_) => Parts::UNTRACED,
+            source => self.direct(source),
+        };
+        expr.steps.iter().fold(source, |all, step| match step {
+            Step::Or(other) => all.and(self.deciding(other)),
+            _ => all,
+        })
+    }
+
+    fn deciding_text(&self, template: &Template) -> Parts {
+        template.iter().fold(Parts::NONE, |all, piece| match piece {
+            Piece::Text(_) => all,
+            Piece::Value(expr) => all.and(self.deciding(expr)),
+            Piece::When { condition, then, .. } => all.and(self.deciding(condition)).and(self.deciding_text(then)),
+        })
+    }
+
     /// What a slot is called, for people.
     pub(super) fn slot_words(&self, slot: Slot) -> String {
         let field = |index: usize| self.fields.get(index).map_or_else(String::new, |field| field.name.to_string());
@@ -453,7 +476,7 @@ impl Profile {
 
     /// The names of a set, for people.
     pub(super) fn parts_words(&self, parts: Parts) -> String {
-        let names = parts.names().map(str::to_owned).chain(parts.slots().map(|slot| self.slot_words(slot)));
+        let names = parts.names().chain(parts.other_names()).map(str::to_owned).chain(parts.slots().map(|slot| self.slot_words(slot)));
         names.collect::<Vec<_>>().join(", ")
     }
 

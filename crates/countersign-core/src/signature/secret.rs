@@ -199,7 +199,7 @@ impl LiveSecret {
     /// The same secret without one attribute, if it has that.
     pub(super) fn without_attribute(&self, index: usize) -> Option<Self> {
         let mut other = self.with_text(self.text.clone());
-        other.attributes.get_mut(index)?.take()?;
+        other.attributes.get_mut(index)?.0.take()?;
         Some(other)
     }
 
@@ -268,8 +268,16 @@ fn algorithms(profile: &Profile) -> impl Iterator<Item = MacAlgorithm> {
     })
 }
 
-/// A further part of a credential, if it has one.
-pub(super) type Attribute = Option<Zeroizing<Vec<u8>>>;
+/// A further part of a credential, if it has one. As secret as the rest, so it cannot be printed.
+#[derive(Clone)]
+pub(super) struct Attribute(Option<Zeroizing<Vec<u8>>>);
+
+impl Attribute {
+    /// Its bytes. Every caller is a place where the secret could leak: keep them few.
+    pub(super) fn expose(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|bytes| bytes.as_slice())
+    }
+}
 
 type ReadSecret = (Zeroizing<Vec<u8>>, Vec<Attribute>);
 
@@ -277,7 +285,7 @@ type ReadSecret = (Zeroizing<Vec<u8>>, Vec<Attribute>);
 fn read(rule: &KeyRule, text: &str) -> Result<ReadSecret, BadSecret> {
     let plain = || Zeroizing::new(text.as_bytes().to_vec());
     if rule.attributes.is_empty() || !text.trim_start().starts_with('{') {
-        return Ok((plain(), rule.attributes.iter().map(|_| None).collect()));
+        return Ok((plain(), rule.attributes.iter().map(|_| Attribute(None)).collect()));
     }
     let wrong = || BadSecret::Attributes(rule.attributes.join(", "));
     let mut members: std::collections::BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| wrong())?;
@@ -287,7 +295,7 @@ fn read(rule: &KeyRule, text: &str) -> Result<ReadSecret, BadSecret> {
     // Moved and not copied, so that every copy is wiped.
     let mut take = |name: &str| members.remove(name).map(|value| Zeroizing::new(value.into_bytes()));
     let secret = take("secret").ok_or_else(wrong)?;
-    Ok((secret, rule.attributes.iter().map(|name| take(name)).collect()))
+    Ok((secret, rule.attributes.iter().map(|name| Attribute(take(name))).collect()))
 }
 
 impl std::fmt::Debug for LiveSecret {

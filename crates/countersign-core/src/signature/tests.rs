@@ -7,3 +7,4 @@ mod message_signatures;
 mod native;
 mod profiles;
 mod published;
+mod reach;

@@ -48,7 +48,7 @@ pub(super) fn read<'v>(rule: &'v TimeRule, context: &Context<'_, 'v>) -> Result<
         && let Some(value) = context.read(&window.from)?
     {
         from = from.and(value.from);
-        let number = std::str::from_utf8(value.bytes()).ok().and_then(|text| text.parse::<u32>().ok());
+        let number = plain_number(value.bytes()).and_then(|number| u32::try_from(number).ok());
         let number = number.ok_or_else(|| Refusal::with(Code::SignatureMalformed, "the window of the signature is not a plain number"))?;
         let chosen = if window.in_millis { Duration::from_millis(number.into()) } else { Duration::from_secs(number.into()) };
         past = chosen.min(window.most);
@@ -61,6 +61,12 @@ pub(super) fn read<'v>(rule: &'v TimeRule, context: &Context<'_, 'v>) -> Result<
         (None, None) => UnixMillis::MIN,
     };
     Ok(Times { signed_at, good_until, future: if at.is_some() { rule.future } else { Duration::ZERO }, from })
+}
+
+/// A number of digits and nothing else: no sign either, so that it is written in one way up to zeros in front.
+pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
 }
 
 impl Times {

@@ -16,7 +16,7 @@ use super::profile::{MacAlgorithm, MacEncoding, Profile, Require, Requirement};
 use super::request::Body;
 use super::secret::{LiveKey, LiveSecret};
 use super::slots::SlotSource;
-use super::times::Times;
+use super::times::{Times, plain_number};
 use crate::code::{Code, Refusal};
 use crate::id::SecretId;
 use crate::now::UnixMillis;
@@ -262,7 +262,7 @@ impl<'v> Fields<'v> {
         }
         if let Some(expr) = &rule.counter {
             let value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
-            let number = std::str::from_utf8(value.bytes()).ok().and_then(|text| text.parse().ok());
+            let number = plain_number(value.bytes());
             once.counter = Some(number.ok_or_else(|| Refusal::with(Code::SignatureMalformed, "the counter is not a plain number"))?);
             once.from = once.from.and(value.from.direct);
         }
@@ -333,7 +333,7 @@ impl Profile {
     pub(super) fn algorithm(&self, context: &Context<'_, '_>) -> Result<MacAlgorithm, Refusal> {
         let unknown = || Refusal::with(Code::SignatureMalformed, "the request names an algorithm that its scheme does not know");
         if let Some((expr, table)) = &self.rule.chosen
-            && let Some(value) = context.read_any(expr)?
+            && let Some(value) = context.read_one(expr)?
         {
             let known = table.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
             return known.map(|(_, algorithm)| *algorithm).ok_or_else(unknown);
@@ -347,13 +347,13 @@ impl Profile {
             return Ok(());
         }
         let holds = match &require.what {
-            Requirement::Present(expr) => context.read_any(expr)?.is_some(),
-            Requirement::Absent(expr) => context.read_any(expr)?.is_none(),
-            Requirement::Equal(a, b) => match (context.read_any(a)?, context.read_any(b)?) {
+            Requirement::Present(expr) => context.provenance_of(expr)?.is_some(),
+            Requirement::Absent(expr) => context.provenance_of(expr)?.is_none(),
+            Requirement::Equal(a, b) => match (context.read_one(a)?, context.read_one(b)?) {
                 (Some(a), Some(b)) => same_bytes(&a, &b),
                 _ => false,
             },
-            Requirement::OneOf(expr, known) => context.read_any(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value)),
+            Requirement::OneOf(expr, known) => context.read_one(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value)),
             Requirement::Includes(list, groups) => {
                 let listed = context.read_list(list)?;
                 let has = |name: &str| listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_bytes()));
@@ -370,6 +370,11 @@ fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, cov
         return Ok(());
     }
     let parent = |slot| fields.parent(slot);
+    // Where it need not hold once somebody adds or takes away what the condition reads, nothing is pinned.
+    let deciding = require.condition.as_ref().map_or(Parts::NONE, |(condition, _)| context.profile.deciding(condition));
+    if !coverage.lacks(deciding, &parent).is_empty() {
+        return Ok(());
+    }
     match &require.what {
         Requirement::Equal(a, b) => {
             let (Some(a), Some(b)) = (context.provenance_of(a)?, context.provenance_of(b)?) else { return Ok(()) };
@@ -401,14 +406,10 @@ impl Context<'_, '_> {
         }
     }
 
-    /// The bytes of a value, or all bytes of a list.
-    fn read_any(&self, expr: &Expr) -> Result<Option<Vec<u8>>, Refusal> {
+    /// The bytes of one value, which is the kind that is compared.
+    fn read_one(&self, expr: &Expr) -> Result<Option<Vec<u8>>, Refusal> {
         let context: Context<'_, '_> = *self;
-        Ok(context.read(expr)?.map(|value| match &value.data {
-            Data::One(bytes) => bytes.as_slice().to_vec(),
-            Data::Many(list) => list.iter().flat_map(|bytes| bytes.as_slice()).copied().collect(),
-            Data::Map(map) => map.iter().flat_map(|(name, _)| name.as_slice()).copied().collect(),
-        }))
+        Ok(context.read(expr)?.map(|value| value.bytes().to_vec()))
     }
 
     pub(super) fn read_list(&self, expr: &Expr) -> Result<Vec<Vec<u8>>, Refusal> {

@@ -1,6 +1,6 @@
 //! Mistakes in following the recipe of a scheme: a part or a step left out, done in another way or in another order.
 
-use super::super::collect::{Collection, From, Repeated, Sort};
+use super::super::collect::{Collection, Origin, Repeated, Sort};
 use super::super::expression::{Expr, Piece, Source, Step, Template};
 use super::super::filter::Filter;
 use super::super::hash::Hash;
@@ -320,7 +320,7 @@ fn other_steps(step: &Step) -> Vec<(Mistake, Vec<Step>, &'static str)> {
 
 /// Mistakes in text that is made of many headers or parameters.
 fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
-    let is_headers = collection.from.contains(&From::Headers);
+    let is_headers = collection.from.contains(&Origin::Headers);
     let mut add = |mistake, detail: &str, change: &dyn Fn(&mut Collection)| {
         let mut other = collection.clone();
         change(&mut other);
@@ -365,10 +365,10 @@ fn collections(index: usize, collection: &Collection, all: &mut Vec<Trial>) {
         add(Mistake::EmptyValue, "", &|other| other.item_empty = None);
         add(Mistake::ParameterLeftOut, "those without a value", &|other| other.skip_empty = true);
         add(Mistake::StepLeftOut, "what the scheme leaves out is signed", &|other| other.exclude = Vec::new());
-        for from in [From::Form, From::Query] {
+        for from in [Origin::Form, Origin::Query] {
             if collection.from.len() > 1 && collection.from.contains(&from) {
                 let (mistake, detail) =
-                    if from == From::Form { (Mistake::ParameterLeftOut, "all of the body") } else { (Mistake::QueryLeftOut, "") };
+                    if from == Origin::Form { (Mistake::ParameterLeftOut, "all of the body") } else { (Mistake::QueryLeftOut, "") };
                 add(mistake, detail, &|other| other.from.retain(|one| *one != from));
             }
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 
-use super::super::collect::{Collection, From, Repeated};
+use super::super::collect::{Collection, Origin, Repeated};
 use super::super::profile::MacAlgorithm;
 use super::super::secret::LiveSecret;
 use super::bench::{Attempt, Bench, Edit, costs, weight};
@@ -389,10 +389,10 @@ fn collections_cost(bench: &Bench<'_>) -> u64 {
         // Where values of one name are put together, every name is compared with every other.
         let each = if collection.repeated == Repeated::Each { EACH_PARAMETER } else { 3 * EACH_PARAMETER };
         let sources = collection.from.iter().map(|from| match from {
-            From::Query | From::RawQuery => length(request.query().unwrap_or_default().as_bytes()).saturating_mul(each),
-            From::Form if !is_form => 0,
-            From::Form => length(request.bytes()).saturating_mul(each),
-            From::Headers | From::Map(_) => headers.saturating_mul(EACH_HEADER),
+            Origin::Query | Origin::RawQuery => length(request.query().unwrap_or_default().as_bytes()).saturating_mul(each),
+            Origin::Form if !is_form => 0,
+            Origin::Form => length(request.bytes()).saturating_mul(each),
+            Origin::Headers | Origin::Map(_) => headers.saturating_mul(EACH_HEADER),
         });
         EACH_COLLECTION.saturating_add(sources.sum())
     };

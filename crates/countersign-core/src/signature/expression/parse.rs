@@ -15,7 +15,7 @@ use super::{BodyUse, Expr, Info, Kind, Piece, Source, Step, Template};
 /// How many filters one expression may have.
 const MOST_FILTERS: usize = 16;
 /// How many pieces one template may have.
-const MOST_PIECES: usize = 64;
+pub(in super::super) const MOST_PIECES: usize = 64;
 
 /// An expression or template that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +29,11 @@ pub(in super::super) struct BadExpression {
 /// Where an expression stands, which decides what it may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Place {
-    /// Fields, conditions, lets, checks.
+    /// Fields, conditions, lets, checks, and what a key is derived by.
     Request,
     /// The string to sign: may read the secret.
     Message,
-    /// The key: may read the secret and its attributes.
+    /// What the key is made of: may read the secret and its attributes.
     Key,
     /// What a request must hold beside its MAC: may read attributes of the credential.
     Require,

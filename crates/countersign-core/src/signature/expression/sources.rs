@@ -42,7 +42,7 @@ impl Scope<'_> {
             "secret" if matches!(self.place, Place::Key | Place::Message) => {
                 plain(Source::Secret, info(Kind::One, Alphabet::ALL, Parts::NONE))
             }
-            "secret" => Err(bad(segment.at.clone(), "the secret can be read in [key] and in message only".into())),
+            "secret" => Err(bad(segment.at.clone(), "the secret can be read in material of [key] and in message only".into())),
             "now" if self.place == Place::Sign => plain(Source::Now, info(Kind::One, Alphabet::of(DIGITS), Parts::NONE)),
             "fresh" if self.place == Place::Sign => plain(Source::Fresh, fixed(info(Kind::One, Alphabet::ALL, Parts::NONE), 16)),
             "key_id" if self.place == Place::Sign => plain(Source::KeyId, info(Kind::One, visible, Parts::NONE)),
@@ -67,7 +67,7 @@ impl Scope<'_> {
             let kind = if many { Kind::Many } else { Kind::One };
             let pattern = self.patterns.get(index).and_then(Option::as_ref);
             let alphabet = pattern.map_or(of.alphabet, |pattern| pattern.alphabet(member, of.alphabet));
-            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false };
+            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false, pieces: 1 };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
         }
         if self.place == Place::Sign
@@ -79,10 +79,10 @@ impl Scope<'_> {
             return Ok((Source::Field(index), info));
         }
         if let Some((index, info)) = find(self.lets, name) {
-            return Ok((Source::Let(index), info));
+            return Ok((Source::Let(index), reading(info)));
         }
         if let Some((index, info)) = find(self.collections, name) {
-            return Ok((Source::Collection(index), info));
+            return Ok((Source::Collection(index), reading(info)));
         }
         Err(self.unknown(segment, name))
     }
@@ -142,9 +142,10 @@ impl Scope<'_> {
                 };
                 Ok((Source::Attribute(index), info(Kind::One, Alphabet::ALL, Parts::NONE)))
             }
-            "attribute" => {
-                Err(bad(segment.at.clone(), "attributes of a credential can be read in [key], [[require]] and [[sign]] only".into()))
-            }
+            "attribute" => Err(bad(
+                segment.at.clone(),
+                "attributes of a credential can be read in material of [key], [[require]] and [[sign]] only".into(),
+            )),
             other => Err(self.unknown(segment, other)),
         }
     }
@@ -168,7 +169,13 @@ impl Scope<'_> {
 }
 
 const fn info(kind: Kind, alphabet: Alphabet, reads: Parts) -> Info {
-    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false }
+    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false, pieces: 1 }
+}
+
+/// What is made anew wherever it is read.
+const fn reading(mut info: Info) -> Info {
+    info.pieces = info.pieces.saturating_add(1);
+    info
 }
 
 const fn fixed(mut info: Info, length: usize) -> Info {
@@ -183,6 +190,15 @@ const fn begins(mut info: Info, byte: u8) -> Info {
 
 fn find(list: &[(String, Info)], name: &str) -> Option<(usize, Info)> {
     list.iter().enumerate().find(|(_, (known, _))| known == name).map(|(index, (_, info))| (index, *info))
+}
+
+/// Whether what is called so could be read at `place`: a source of the same name is read before it, and an expression ends at
+/// most other characters.
+pub(in super::super) fn can_be_read(name: &str, place: Place) -> bool {
+    let first = ["method", "scheme", "host", "host_name", "port", "target", "path", "query", "url", "body", "secret"];
+    let first_in_sign = ["now", "fresh", "key_id", "mac"];
+    let is_hidden = first.contains(&name) || (place == Place::Sign && first_in_sign.contains(&name));
+    !is_hidden && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";

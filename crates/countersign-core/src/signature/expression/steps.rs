@@ -100,6 +100,7 @@ pub(super) fn after(step: &Step, before: Info) -> Result<Info, String> {
             reads: before.reads.and(other.info.reads),
             body: before.body | other.info.body,
             begins: None,
+            pieces: before.pieces.saturating_add(other.info.pieces),
             ..before
         }),
         Step::Default(text) if before.kind == Kind::Map => Err(format!("{:?} is no map", String::from_utf8_lossy(text))),

@@ -223,8 +223,8 @@ proptest! {
             (alphabet, length) = (filter.alphabet(alphabet), filter.fixed_length(length));
             let before = value.clone();
             let Some(applied) = filter.apply(value) else { return Ok(()) };
-            prop_assert!(alphabet.contains_all(applied.bytes.as_slice()), "{:?} of {:?}", filter, before);
-            prop_assert!(length.is_none_or(|length| length == applied.bytes.as_slice().len()), "{:?} of {:?}", filter, before);
+            prop_assert!(alphabet.contains_all(applied.bytes.as_slice()), "{:?} of {:?}", filter, before.as_slice());
+            prop_assert!(length.is_none_or(|length| length == applied.bytes.as_slice().len()), "{:?} of {:?}", filter, before.as_slice());
             value = applied.bytes;
         }
     }

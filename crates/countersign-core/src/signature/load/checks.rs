@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::alphabet::Alphabet;
-use super::super::collect::{Collection, From};
+use super::super::collect::{Collection, Origin};
 use super::super::coverage::{Coverage, Parts, Provenance};
 use super::super::expression::{BodyUse, Expr, Piece, Source, Step, Template, in_stretches, info_of, undelimited, undelimited_items};
 use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule};
@@ -139,9 +139,9 @@ fn two_items(collection: &Collection) -> Template {
     for from in &collection.from {
         let sent = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
         let (name, value, pair) = match from {
-            From::Headers => (Alphabet::of(TOKEN), Alphabet::HEADER, Alphabet::NONE),
-            From::RawQuery => (sent.minus(Alphabet::of(b"=")), sent, sent),
-            From::Query | From::Form | From::Map(_) => (Alphabet::ALL, Alphabet::ALL, Alphabet::ALL),
+            Origin::Headers => (Alphabet::of(TOKEN), Alphabet::HEADER, Alphabet::NONE),
+            Origin::RawQuery => (sent.minus(Alphabet::of(b"=")), sent, sent),
+            Origin::Query | Origin::Form | Origin::Map(_) => (Alphabet::ALL, Alphabet::ALL, Alphabet::ALL),
         };
         names = names.union(collection.name.iter().fold(name, |alphabet, filter| filter.alphabet(alphabet)));
         values = values.union(collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet)));

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::collect::{Collection, From, Missing, Repeated, Sort};
+use super::super::collect::{Collection, Missing, Origin, Repeated, Sort};
 use super::super::coverage::Parts;
 use super::super::expression::{Expr, Info, Kind, Piece, Place, Source, Step, Template, info_of};
 use super::super::filter::Filter;
+use super::super::parameters;
 use super::super::profile::{
     Derive, Field, FieldSource, KeyRule, KeyText, MacAlgorithm, MacEncoding, MacRule, Require, Requirement, TimeRule, Window,
 };
@@ -14,7 +15,7 @@ use super::super::time_format::TimeFormat;
 use super::super::{BodyUse, alphabet::Alphabet};
 use super::super::{message_signatures, rfc9421::Covered};
 use super::table::{Item, Table, Text};
-use super::{BadProfile, Loader, MOST_WINDOW};
+use super::{BadProfile, Loader, MOST_WINDOW, readable};
 
 impl<'t> Loader<'t> {
     /// The names of a credential's attributes, which templates of the key may read.
@@ -184,8 +185,9 @@ impl<'t> Loader<'t> {
             }
             let of_credential = match &what {
                 Requirement::Equal(a, b) => reads_attribute(a) || reads_attribute(b),
-                Requirement::Present(expr) | Requirement::Absent(expr) => reads_attribute(expr),
-                Requirement::Includes(..) | Requirement::OneOf(..) => false,
+                Requirement::Present(expr) | Requirement::Absent(expr) | Requirement::Includes(expr, _) | Requirement::OneOf(expr, _) => {
+                    reads_attribute(expr)
+                }
             } || condition.as_ref().is_some_and(|(expr, _)| reads_attribute(expr));
             requires.push(Require { condition, what, mistake, of_credential });
         }
@@ -201,13 +203,15 @@ impl<'t> Loader<'t> {
         let Some((first, rest)) = texts.split_first().filter(|(_, rest)| !rest.is_empty()) else {
             return Err(BadProfile::new(item.at(), format!("{kind} takes a list of two or more"), "write the expression first"));
         };
-        let expr = self.expr(*first, Place::Require)?;
+        if kind == "includes" {
+            let expr = self.expr(*first, Place::Require)?;
+            return Ok(Requirement::Includes(expr, rest.iter().map(|text| text.text.split('|').map(Into::into).collect()).collect()));
+        }
+        // Of a list or a map only a part would be compared, and all of it would count as signed.
+        let expr = self.expr_of(*first, Kind::One, Place::Require)?;
         match (kind, rest) {
-            ("equal", [other]) => Ok(Requirement::Equal(expr, self.expr(*other, Place::Require)?)),
+            ("equal", [other]) => Ok(Requirement::Equal(expr, self.expr_of(*other, Kind::One, Place::Require)?)),
             ("equal", _) => Err(BadProfile::new(item.at(), "equal takes two expressions", "write two")),
-            ("includes", _) => {
-                Ok(Requirement::Includes(expr, rest.iter().map(|text| text.text.split('|').map(Into::into).collect()).collect()))
-            }
             _ => Ok(Requirement::OneOf(expr, rest.iter().map(|text| text.text.as_bytes().into()).collect())),
         }
     }
@@ -249,13 +253,17 @@ impl<'t> Loader<'t> {
         if rule.formats.is_empty() && rule.expires_formats.is_empty() {
             return Err(BadProfile::new(item.at(), "[time] has no format", "add format = \"unix\""));
         }
+        if rule.at.is_some() && rule.formats.is_empty() {
+            return Err(BadProfile::new(item.at(), "at has no format: expires_format is for expires only", "add format = \"unix\""));
+        }
         Ok(rule)
     }
 
     pub(super) fn read_collections(&mut self, item: Option<Item<'t>>, mac: Option<&str>) -> Result<Vec<Collection>, BadProfile> {
         let mut collections = Vec::new();
         for (name, item) in item.map(|item| item.table("[collect]")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
-            if name.contains('.') || self.fields.iter().any(|(known, _)| known == name) {
+            readable(item.at(), name, Place::Request)?;
+            if self.fields.iter().any(|(known, _)| known == name) {
                 return Err(BadProfile::new(item.at(), format!("{name} is the name of a field"), "choose another name"));
             }
             if collections.len() == 8 {
@@ -275,7 +283,7 @@ impl<'t> Loader<'t> {
         for text in table.get("from")?.texts()? {
             from.push(self.collection_source(text)?);
         }
-        let of_headers = from.contains(&From::Headers);
+        let of_headers = from.contains(&Origin::Headers);
         let names = table.find("names").map(|item| self.expr_of(item.text()?, Kind::Many, Place::Request)).transpose()?;
         let texts = |item: Option<Item<'t>>| -> Result<Vec<Box<str>>, BadProfile> {
             Ok(item.map(Item::texts).transpose()?.unwrap_or_default().into_iter().map(|text| text.text.into()).collect())
@@ -338,15 +346,15 @@ impl<'t> Loader<'t> {
         })
     }
 
-    fn collection_source(&self, text: Text<'t>) -> Result<From, BadProfile> {
+    fn collection_source(&self, text: Text<'t>) -> Result<Origin, BadProfile> {
         Ok(match text.text {
-            "headers" => From::Headers,
-            "query" => From::Query,
-            "raw_query" => From::RawQuery,
-            "form" => From::Form,
+            "headers" => Origin::Headers,
+            "query" => Origin::Query,
+            "raw_query" => Origin::RawQuery,
+            "form" => Origin::Form,
             name => {
                 let index = self.fields.iter().position(|(known, info)| known == name && info.kind == Kind::Map);
-                From::Map(index.ok_or_else(|| {
+                Origin::Map(index.ok_or_else(|| {
                     BadProfile::new(
                         text.at(),
                         format!("{name} is no source of a collection"),
@@ -366,6 +374,7 @@ impl<'t> Loader<'t> {
             body: BodyUse::None,
             begins: None,
             ends_itself: false,
+            pieces: expanded(collection),
         };
         // Items that end in what they cannot contain are over where no name can begin.
         let mut names = Alphabet::NONE;
@@ -373,15 +382,15 @@ impl<'t> Loader<'t> {
         for from in &collection.from {
             let (alphabet, reads, body) = match from {
                 // Any header may be listed, also those that have slots, and Host.
-                From::Headers => (Alphabet::HEADER, self.headers().and(Parts::HOST), BodyUse::None),
-                From::Query => (Alphabet::ALL, Parts::QUERY, BodyUse::None),
-                From::RawQuery => (Alphabet::VISIBLE, Parts::QUERY, BodyUse::None),
-                From::Form => (Alphabet::ALL, Parts::BODY, BodyUse::Bytes),
-                From::Map(index) => (Alphabet::ALL, self.fields.get(*index).map_or(Parts::NONE, |(_, info)| info.reads), BodyUse::None),
+                Origin::Headers => (Alphabet::HEADER, self.headers().and(Parts::HOST), BodyUse::None),
+                Origin::Query => (Alphabet::ALL, Parts::QUERY, BodyUse::None),
+                Origin::RawQuery => (Alphabet::VISIBLE, Parts::QUERY, BodyUse::None),
+                Origin::Form => (Alphabet::ALL, Parts::BODY, BodyUse::Bytes),
+                Origin::Map(index) => (Alphabet::ALL, self.fields.get(*index).map_or(Parts::NONE, |(_, info)| info.reads), BodyUse::None),
             };
             let through = |filters: &[Filter]| filters.iter().fold(alphabet, |alphabet, filter| filter.alphabet(alphabet));
             let name = match from {
-                From::Headers => collection.name.iter().fold(Alphabet::of(TOKEN), |alphabet, filter| filter.alphabet(alphabet)),
+                Origin::Headers => collection.name.iter().fold(Alphabet::of(TOKEN), |alphabet, filter| filter.alphabet(alphabet)),
                 _ => through(&collection.name),
             };
             names = names.union(name);
@@ -522,6 +531,29 @@ fn formats(item: Option<Item<'_>>) -> Result<Vec<TimeFormat>, BadProfile> {
 fn formats_or(item: Option<Item<'_>>, other: &[TimeFormat]) -> Result<Vec<TimeFormat>, BadProfile> {
     let own = formats(item)?;
     Ok(if own.is_empty() { other.to_vec() } else { own })
+}
+
+/// How many pieces a collection is made of. Its own items are as many as the request has; another collection that they read
+/// is made for each of them.
+fn expanded(collection: &Collection) -> usize {
+    let value = |expr: &Expr| expr.info.pieces.saturating_mul(if reads_collection(expr) { parameters::MOST } else { 1 });
+    let per_item = |template: &Template| template.iter().fold(0_usize, |all, piece| all.saturating_add(each(piece, &value)));
+    let templates = collection.pseudo.iter().map(|(_, template)| template).chain([&collection.item]).chain(&collection.item_empty);
+    let names = collection.names.as_ref().map_or(0, |names| names.info.pieces);
+    templates.fold(names, |all, template| all.saturating_add(per_item(template)))
+}
+
+fn each(piece: &Piece, value: &impl Fn(&Expr) -> usize) -> usize {
+    match piece {
+        Piece::Text(_) => 1,
+        Piece::Value(expr) => value(expr),
+        Piece::When { condition, then, .. } => then.iter().fold(value(condition), |all, piece| all.saturating_add(each(piece, value))),
+    }
+}
+
+fn reads_collection(expr: &Expr) -> bool {
+    let alternative = |step: &Step| matches!(step, Step::Or(other) if reads_collection(other));
+    matches!(expr.source, Source::Collection(_)) || expr.steps.iter().any(alternative)
 }
 
 fn reads_secret(template: &Template) -> bool {

@@ -169,3 +169,72 @@ fn items_that_can_be_cut_in_two_ways_do_not_load() {
     assert!(!loads("headers", "", "{name}:{value}", ";"));
     assert!(loads("headers", "", "{name}:{value}\\n", ""));
 }
+
+#[test]
+fn what_grows_without_bounds_does_not_load() {
+    let more_than = |bad: Result<Profile, BadProfile>, pieces: &str| {
+        let bad = bad.unwrap_err();
+        assert!(bad.message.contains(pieces), "{bad}");
+        assert_ne!(bad.at, 0..0);
+    };
+    // Each let reads the one above it twelve times.
+    let lets = |written: &dyn Fn(usize) -> String| {
+        let lines: Vec<_> = (1..=8).map(|i| format!("l{i} = {}\n", written(i - 1))).collect();
+        format!("[let]\nl0 = \"{{a | hex}}\"\n{}", lines.concat())
+    };
+    let times = |piece: String| piece.repeat(12);
+    more_than(small(r#""{l8}""#, &lets(&|i| format!("\"{}\"", times(format!("{{l{i} | sha256 | hex}}"))))), "1024 pieces");
+    more_than(small(r#""{l8}""#, &lets(&|i| format!("\"{}\"", times(format!("{{b | or:'l{i}' | sha256 | hex}}"))))), "1024 pieces");
+    more_than(small(r#""{l8}""#, &lets(&|i| format!("[{}]", times(format!("{{ text = \"x\", when = \"l{i}\" }},"))))), "1024 pieces");
+    let collections: String =
+        (1..=3).map(|i| format!("[collect.c{i}]\nfrom = \"query\"\nname = \"pct\"\nitem = \"{{name}}={{c{}}};\"\n", i - 1)).collect();
+    let first = "[collect.c0]\nfrom = \"query\"\nname = \"pct\"\nitem = \"{name};\"\n";
+    more_than(small(r#""{c3}""#, &format!("{first}{collections}")), "1024 pieces");
+    more_than(small(&format!("[{}]", "\"x\", ".repeat(65)), ""), "64 pieces");
+    // As much as anybody writes is well below that.
+    assert!(small(&format!("[{}]", "\"x\", ".repeat(64)), "").is_ok());
+    assert!(small(r#""{l1}""#, "[let]\nl0 = \"{a | hex}\"\nl1 = \"{l0 | hex};{l0 | hex}\"\n").is_ok());
+}
+
+#[test]
+fn a_name_that_could_never_be_read_does_not_load() {
+    for name in
+        ["method", "scheme", "host", "host_name", "port", "target", "path", "query", "url", "body", "secret", "'a:b'", "'a b'", "''"]
+    {
+        for rest in [
+            format!("[let]\n{name} = \"x\"\n"),
+            format!("[collect.{name}]\nfrom = \"query\"\nname = \"pct\"\nitem = \"{{name}};\"\n"),
+            format!("[[sign]]\nlet = \"{}\"\nvalue = \"x\"\n", name.trim_matches('\'')),
+        ] {
+            let bad = small(r#""{a}""#, &rest).unwrap_err();
+            assert!(bad.message.contains("could never be read"), "{rest}: {bad}");
+        }
+        let text = format!(
+            "name = \"small\"\ntitle = \"Small\"\ndetect = [\"header:x-mac\"]\n[fields]\nmac = \"header:x-mac\"\n{name} = \"header:x-a\"\n\
+             [mac]\nalgorithm = \"hmac-sha256\"\nmessage = \"x\"\n"
+        );
+        let bad = Profile::load(&text, &Constants::new()).unwrap_err();
+        assert!(bad.message.contains("could never be read"), "{name}: {bad}");
+    }
+}
+
+#[test]
+fn what_could_only_ever_refuse_does_not_load() {
+    let load = |fields: &str, rest: &str| {
+        let text = format!(
+            "name = \"small\"\ntitle = \"Small\"\ndetect = [\"header:x-mac\"]\nuncovered = [\"query\"]\n[fields]\nmac = \"header:x-mac\"\n\
+             ts = \"header:x-ts\"\n{fields}\n[mac]\nalgorithm = \"hmac-sha256\"\n\
+             message = \"{{method}}\\n{{path}}\\n{{host}}\\n{{ts}}\\n{{body}}\"\n{rest}"
+        );
+        Profile::load(&text, &Constants::new())
+    };
+    let timed = "[time]\nat = \"ts\"\nformat = \"unix\"\n";
+    let bad = load("", "[time]\nat = \"ts\"\nexpires_format = \"unix\"\n").unwrap_err();
+    assert!(bad.message.contains("at has no format"), "{bad}");
+    assert!(load("", "[time]\nexpires = \"ts\"\nexpires_format = \"unix\"\n").is_ok());
+    for key_id in ["key_id = \"body | json:'/k'\"", "key_id = \"form:k\"", "sent = \"form:k\"\nkey_id = \"sent\""] {
+        let bad = load(key_id, timed).unwrap_err();
+        assert!(bad.message.contains("key_id is read from the body"), "{key_id}: {bad}");
+    }
+    assert!(load("key_id = \"header:x-key\"", timed).is_ok());
+}
