@@ -317,12 +317,13 @@ impl<'t> Loader<'t> {
         }
         let plus_is_space = table.find("plus_is_space").map(Item::yes).transpose()?.unwrap_or(false);
         let leaves_out = skip_empty || exclude.iter().any(|name| mac != Some(&**name));
-        Ok(Collection {
+        let mut collection = Collection {
             from,
             names,
             prefixes,
             exclude,
             leaves_out,
+            cuts: false,
             missing,
             repeated,
             name,
@@ -335,7 +336,10 @@ impl<'t> Loader<'t> {
             join,
             pseudo,
             plus_is_space,
-        })
+        };
+        collection.cuts = !collection.holds_all();
+        collection.leaves_out |= collection.cuts;
+        Ok(collection)
     }
 
     fn collection_source(&self, text: Text<'t>) -> Result<From, BadProfile> {

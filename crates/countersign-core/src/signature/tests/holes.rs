@@ -372,3 +372,79 @@ fn two_requests_with_one_string_to_sign_are_a_named_hole() {
         assert!(signer.profile.uncovered().contains(query), "{name}");
     }
 }
+
+/// A small profile that leaves these uncovered. `fields` and `rest` are TOML.
+fn small(uncovered: &str, fields: &str, rest: &str) -> Result<Profile, BadProfile> {
+    let text = format!(
+        r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = [{uncovered}]
+[fields]
+mac = "header:x-mac"
+{fields}
+{rest}
+[[sign]]
+header = "X-Mac"
+value = "{{mac}}"
+"#
+    );
+    Profile::load(&text, &Constants::new())
+}
+
+const ALL: &str = r#""method", "path", "query", "host", "body", "time""#;
+const MAC: &str = "[mac]\nalgorithm = \"hmac-sha256\"\n";
+
+#[test]
+fn an_item_that_lacks_something_signs_its_source_in_part() {
+    let of_query = |item: &str| {
+        let from = if item.contains("pair") { "raw_query" } else { "query" };
+        let rest = format!("[collect.q]\nfrom = \"{from}\"\n{item}join = \"&\"\n{MAC}message = \"{{q}}\"\n");
+        let load = |uncovered: &str| Signer::of(small(uncovered, "", &rest).unwrap(), "000102030405060708090a0b0c0d0e0f");
+        let sent = load(ALL).signed(Request::new("GET", "/?amount=10&to=", &[], ""));
+        load(r#""method", "path", "host", "body", "time""#).judge(&sent)
+    };
+    let encoded = "name = \"pct\"\nvalue = \"pct\"\n";
+    for whole in [
+        format!("{encoded}item = \"{{name}}={{value}}\"\n"),
+        format!("{encoded}item = \"{{name | lower}}={{value}}\"\nitem_empty = \"{{name}}\"\n"),
+        "item = \"{pair}\"\n".to_owned(),
+    ] {
+        assert_eq!(of_query(&whole), Ok(()), "{whole}");
+    }
+    for part in [
+        format!("{encoded}item = \"{{name}}\"\n"),
+        format!("{encoded}item = \"{{value}}\"\n"),
+        format!("{encoded}item = \"{{name}}={{value | take:'1'}}\"\n"),
+        format!("{encoded}item = \"{{name}}={{value}}\"\nitem_empty = \"-\"\n"),
+        "name = \"pct\"\nvalue = \"take:'1' | pct\"\nitem = \"{name}={value}\"\n".to_owned(),
+        "name = \"before:'n' | pct\"\nvalue = \"pct\"\nitem = \"{name}={value}\"\n".to_owned(),
+        "item = \"{pair | take:'1'}\"\n".to_owned(),
+    ] {
+        assert!(of_query(&part).unwrap_err().to_string().contains("not signed in full: query"), "{part}");
+    }
+    let of_headers = |item: &str| {
+        let rest = format!(
+            "[collect.h]\nfrom = \"headers\"\nnames = \"header:x-list | split:','\"\n{item}\n{MAC}message = \"{{h}}\"\n[replay]\nonce = [\"nonce\"]\n"
+        );
+        let signer = Signer::of(small(ALL, "nonce = \"header:x-nonce\"", &rest).unwrap(), "000102030405060708090a0b0c0d0e0f");
+        let mut request = Request::new("GET", "/", &[("x-list", "x-nonce"), ("x-nonce", "12")], "");
+        let to_sign = ToSign {
+            method: request.method,
+            scheme: Scheme::Https,
+            host: HOST,
+            target: &request.target,
+            headers: &request.headers,
+            body: Body::of(b""),
+        };
+        let signed = signer.profile.sign("kid1", &signer.secret, &to_sign, UnixMillis::from_seconds(NOW), Fresh::new(*b"0123456789abcdef"));
+        let mac = signed.map_err(|error| error.to_string())?.headers.remove(0).1;
+        request.headers.insert("x-mac", mac.parse().unwrap());
+        signer.judge(&request).map_err(|refusal| refusal.to_string())
+    };
+    assert_eq!(of_headers("item = \"{name}:{value}\\n\""), Ok(()));
+    for item in ["item = \"{name}\\n\"", "item = \"{name}:{value | take:'1'}\\n\"", "value = \"take:'1'\"\nitem = \"{name}:{value}\\n\""] {
+        assert!(of_headers(item).unwrap_err().contains("not signed in full"), "{item}");
+    }
+}
