@@ -397,6 +397,22 @@ const ALL: &str = r#""method", "path", "query", "host", "body", "time""#;
 const MAC: &str = "[mac]\nalgorithm = \"hmac-sha256\"\n";
 
 #[test]
+fn an_alternative_that_cannot_be_made_is_passed_over() {
+    let uncovered = r#""method", "path", "query", "host", "time""#;
+    let signer =
+        Signer::of(small(uncovered, "", &format!("{MAC}message = \"b\\n{{body}}\"\n")).unwrap(), "000102030405060708090a0b0c0d0e0f");
+    let message = |one: &str, other: &str| {
+        let mac = format!("{MAC}message = \"{one}\"\nalternatives = [\"{other}\"]\n");
+        Signer::of(small(uncovered, "", &mac).unwrap(), "000102030405060708090a0b0c0d0e0f")
+    };
+    let sent = signer.signed(Request::new("POST", "/", &[], "to=bob"));
+    assert_eq!(message("b\\n{body}", "a\\n{header:x-note}\\n{body}").judge(&sent), Ok(()));
+    assert_eq!(message("a\\n{header:x-note}\\n{body}", "b\\n{body}").judge(&sent), Ok(()));
+    let neither = message("a\\n{header:x-note}\\n{body}", "b\\n{header:x-other}\\n{body}").judge(&sent);
+    assert!(neither.unwrap_err().to_string().contains("x-note"));
+}
+
+#[test]
 fn an_item_that_lacks_something_signs_its_source_in_part() {
     let of_query = |item: &str| {
         let from = if item.contains("pair") { "raw_query" } else { "query" };
