@@ -402,10 +402,13 @@ impl<'t> Loader<'t> {
         if let Some(names) = &collection.names {
             info.body = info.body | names.info.body;
         }
-        let ends = match collection.item.last() {
-            Some(Piece::Text(text)) => collection.join.is_empty() && !contents.contains_all(text),
+        let is_line = |item: &Template| match (item.first(), item.last()) {
+            (Some(Piece::Value(Expr { source: Source::ItemName, steps, .. })), Some(Piece::Text(text))) => {
+                steps.is_empty() && !contents.contains_all(text)
+            }
             _ => false,
         };
+        let ends = collection.join.is_empty() && is_line(&collection.item) && collection.item_empty.iter().all(is_line);
         let texts =
             collection.item.iter().chain(collection.item_empty.iter().flatten()).fold(Alphabet::of(&collection.join), |all, piece| {
                 match piece {

@@ -133,7 +133,10 @@ fn two_values_with_nothing_between_them_do_not_load() {
     // A path ends where a query begins.
     assert!(loads(r#"["{method}\n{path}", { text = "?{query}", when = "query" }, "\n{b}"]"#));
     // Of two answers to one question only one is there; of two questions, both may be.
-    assert!(loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", unless = "b" }, "\n{path}"]"#));
+    assert!(loads(r#"["{method}\n", { text = "a{a}", when = "b" }, { text = "b{b}", unless = "b" }, "\n{path}"]"#));
+    assert!(loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "x", unless = "b" }, "\n{path}"]"#));
+    // The one could be read as the other.
+    assert!(!loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", unless = "b" }, "\n{path}"]"#));
     assert!(!loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", when = "b" }, "\n{path}"]"#));
     assert!(!loads(r#"["{method}\n", { text = "{a}", when = "b" }, { text = "{b}", unless = "a" }, "\n{path}"]"#));
     // What either leaves open is open behind both.
