@@ -41,6 +41,8 @@ pub(super) struct Collection {
     /// Listed names that are not headers, in lower case.
     pub(super) pseudo: Vec<(Box<str>, Template)>,
     pub(super) plus_is_space: bool,
+    /// Whether a `;` may stand in a decoded query or form as it is.
+    pub(super) semicolon_is_plain: bool,
 }
 
 /// What a collection is made of.
@@ -297,6 +299,15 @@ impl<'v> Gathered<'_, '_, 'v> {
         // Signed as `+`, it is read as a space by most upstreams.
         if matches!(from, From::Query) && !plus && encoded.contains(&b'+') {
             return Err(Refusal::with(Code::SignatureMalformed, "a + in the query could be a space: write %2B or %20"));
+        }
+        // An upstream could count it as a parameter without a name, and no item would show it.
+        if !encoded.is_empty() && encoded.split(|byte| *byte == b'&').any(<[u8]>::is_empty) {
+            let words = "there is nothing before, behind or between two & of the query or form: that would not be signed";
+            return Err(Refusal::with(Code::SignatureMalformed, words));
+        }
+        // Signed as `%3B`, it is read as an `&` by some.
+        if !raw && !self.collection.semicolon_is_plain && encoded.contains(&b';') {
+            return Err(Refusal::with(Code::SignatureMalformed, "a ; in the query or form could be an &: write %3B"));
         }
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
         let items = parameters::split_query(encoded).ok_or_else(too_many_parameters)?;

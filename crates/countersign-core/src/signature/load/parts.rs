@@ -316,6 +316,7 @@ impl<'t> Loader<'t> {
             pseudo.push((name.to_ascii_lowercase().into(), self.template(item, Place::Request)?));
         }
         let plus_is_space = table.find("plus_is_space").map(Item::yes).transpose()?.unwrap_or(false);
+        let semicolon_is_plain = table.find("semicolon_is_plain").map(Item::yes).transpose()?.unwrap_or(false);
         let leaves_out = skip_empty || exclude.iter().any(|name| mac != Some(&**name));
         let mut collection = Collection {
             from,
@@ -336,6 +337,7 @@ impl<'t> Loader<'t> {
             join,
             pseudo,
             plus_is_space,
+            semicolon_is_plain,
         };
         collection.cuts = !collection.holds_all();
         collection.leaves_out |= collection.cuts;

@@ -355,6 +355,7 @@ fn two_requests_with_one_string_to_sign_are_a_named_hole() {
         ("azure-storage", query, "/a?a=1%0Ab:2", "/a?a=1&b=2"),
         ("aliyun-apigw", query, "/a?a=1%26b=2", "/a?a=1&b=2"),
         ("cos", path, "/a%2Fb", "/a/b"),
+        ("cos", query, "/a?amount=5", "/a?AMOUNT=5"),
         ("oss-v1", path, "/a%2Fb", "/a/b"),
     ] {
         let signer = Signer::plain(name);
@@ -554,4 +555,46 @@ fn a_value_of_fixed_length_and_items_of_every_form_give_no_bytes_away() {
     assert!(collect(&format!("{listed}\"(p): {{header:x-a}}\" }}")).is_ok());
     assert!(cut("prefix = [\"x-m-\"]\nitem = \"{name}:{value}\\n\"\nitem_empty = \"{name}\""));
     assert!(collect("prefix = [\"x-m-\"]\nitem = \"{name}:{value}\\n\"\nitem_empty = \"{name}\\n\"").is_ok());
+}
+
+#[test]
+fn one_set_of_parameters_is_written_in_one_way() {
+    let set = [("region", "eu-1"), ("service", "api")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let sigv4 = Signer::of(profile("sigv4", &set), "000102030405060708090a0b0c0d0e0f");
+    let sent = sigv4.signed(Request::new("GET", "/a?x=1&y=2", &[], ""));
+    for other in ["/a?x=1&y=2&", "/a?&x=1&y=2", "/a?x=1&&y=2", "/a?&&x=1&y=2"] {
+        let mut other_way = sent.clone();
+        other_way.target = other.to_owned();
+        assert!(sigv4.judge(&other_way).unwrap_err().to_string().contains("between two &"), "{other}");
+    }
+    let mut separated = sigv4.signed(Request::new("GET", "/a?x=1%3By=2", &[], ""));
+    separated.target = "/a?x=1;y=2".to_owned();
+    assert!(sigv4.judge(&separated).unwrap_err().to_string().contains("could be an &"));
+    let hubspot = Signer::plain("hubspot-v3");
+    let mut cut = hubspot.signed(Request::new("GET", "/a?f=a;b=2", &[], ""));
+    cut.target = "/a?f=a%3Bb=2".to_owned();
+    assert!(hubspot.judge(&cut).unwrap_err().to_string().contains("%3B"));
+    let oauth = Signer::plain("oauth1");
+    let mut moved = oauth.signed(Request::new("GET", "/a?x=1", &[], ""));
+    let written = moved.headers["authorization"].to_str().unwrap().replace(", oauth_version=\"1.0\"", "");
+    moved.headers.insert("authorization", written.parse().unwrap());
+    moved.target.push_str("&oauth_version=1.0");
+    assert!(oauth.judge(&moved).unwrap_err().to_string().contains("a parameter of OAuth stands in the query"));
+    let twilio = Signer::plain("twilio");
+    let mut doubled = twilio.signed(Request::new("POST", "/a", &[FORM], "A=1&B=2"));
+    doubled.body = b"A=1&A=1&B=2".to_vec();
+    assert_eq!(twilio.judge(&doubled), Ok(()));
+    assert!(twilio.profile.uncovered().contains(Parts::BODY));
+    // Nothing else of a body can be changed.
+    for (content_type, body) in [(FORM.1, "A=1&B=3"), (FORM.1, ""), ("application/json", "A=1&B=2"), ("application/json", "{}")] {
+        let mut changed = doubled.clone();
+        changed.headers.insert("content-type", content_type.parse().unwrap());
+        changed.body = body.as_bytes().to_vec();
+        assert!(twilio.judge(&changed).is_err(), "{content_type} {body}");
+    }
+    for body in ["{\"a\":2}", ""] {
+        let mut changed = twilio.signed(Request::new("POST", "/a", &[("content-type", "application/json")], "{\"a\":1}"));
+        changed.body = body.as_bytes().to_vec();
+        assert!(twilio.judge(&changed).is_err(), "{body}");
+    }
 }
