@@ -8,7 +8,7 @@ use http::HeaderName;
 use super::bytes::Bytes;
 use super::coverage::{Parts, Provenance};
 use super::evaluate::{Context, Data, ItemText, MOST_VALUES, Value, too_many, too_many_parameters, twice};
-use super::expression::{Expr, Piece, Source, Template};
+use super::expression::{Expr, Piece, Source, Step, Template};
 use super::filter::Filter;
 use super::parameters;
 use super::slots::SlotSource;
@@ -25,6 +25,8 @@ pub(super) struct Collection {
     pub(super) exclude: Vec<Box<str>>,
     /// Whether something is left out that is not the MAC itself: then what it is left out of is not covered.
     pub(super) leaves_out: bool,
+    /// Whether an item lacks something of the name and the value that it is made of: then they are covered in part only.
+    pub(super) cuts: bool,
     pub(super) missing: Missing,
     pub(super) repeated: Repeated,
     pub(super) name: Box<[Filter]>,
@@ -39,6 +41,8 @@ pub(super) struct Collection {
     /// Listed names that are not headers, in lower case.
     pub(super) pseudo: Vec<(Box<str>, Template)>,
     pub(super) plus_is_space: bool,
+    /// Whether a `;` may stand in a decoded query or form as it is.
+    pub(super) semicolon_is_plain: bool,
 }
 
 /// What a collection is made of.
@@ -77,6 +81,28 @@ pub(super) enum Sort {
     Name,
     NameValue,
     Item,
+}
+
+impl Collection {
+    /// Whether each item holds all of the name and the value that it is made of. An empty value needs no place.
+    pub(super) fn holds_all(&self) -> bool {
+        let whole = !self.name.iter().chain(&self.value).any(Filter::can_cut);
+        // Only what is taken from the request piece by piece is at hand as it was sent.
+        let has_pairs = self.names.is_none() && self.repeated == Repeated::Each && self.from == [Origin::RawQuery];
+        let holds = |template: &[Piece], source: &Source| {
+            template.iter().any(|piece| match piece {
+                Piece::Value(expr) => {
+                    expr.source == *source && expr.steps.iter().all(|step| matches!(step, Step::Filter(filter) if !filter.can_cut()))
+                }
+                Piece::Text(_) | Piece::When { .. } => false,
+            })
+        };
+        let all = |template: &[Piece], with_value: bool| {
+            has_pairs && holds(template, &Source::ItemPair)
+                || whole && holds(template, &Source::ItemName) && (!with_value || holds(template, &Source::ItemValue))
+        };
+        all(&self.item, true) && self.item_empty.iter().all(|template| all(template, false))
+    }
 }
 
 /// One item before it is written.
@@ -151,7 +177,7 @@ impl<'v> Gathered<'_, '_, 'v> {
                 })
                 .collect()
             };
-            dropped |= self.drops(values.len());
+            dropped |= self.drops(&values);
             match (values.is_empty(), self.collection.missing) {
                 (false, _) => self.values(&name, values, b"")?,
                 (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b""), pair: b"" }),
@@ -185,7 +211,7 @@ impl<'v> Gathered<'_, '_, 'v> {
         let reached = if is_host { Some(Parts::HOST) } else { self.context.profile.slots.of_header(name).map(Parts::slot) };
         if let Some(parts) = reached.filter(|_| !values.is_empty()) {
             let from = Provenance::of(parts);
-            self.from = self.from.and(if self.drops(values.len()) { from.cut() } else { from });
+            self.from = self.from.and(if self.collection.cuts || self.drops(&values) { from.cut() } else { from });
         }
         values
     }
@@ -210,10 +236,12 @@ impl<'v> Gathered<'_, '_, 'v> {
                     }
                     !same
                 });
-                dropped |= self.drops(values.len());
+                dropped |= self.drops(&values);
                 self.values(&name.name, values, b"")?;
             }
-            self.members(from, &taken);
+            if !self.collection.cuts {
+                self.members(from, &taken);
+            }
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
             return Ok(());
         }
@@ -233,9 +261,20 @@ impl<'v> Gathered<'_, '_, 'v> {
             && (collection.prefixes.is_empty() || collection.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
     }
 
-    /// Whether one of so many values does not get into the text. A value that is there twice is in it once.
-    fn drops(&self, values: usize) -> bool {
-        values > 1 && self.collection.repeated == Repeated::First
+    /// Whether one of the values of a name does not get into the text.
+    fn drops(&self, values: &[Bytes<'v>]) -> bool {
+        match self.collection.repeated {
+            Repeated::First => values.len() > 1,
+            // A value that came twice is written once: how often it came is not signed.
+            Repeated::Unique => {
+                let written = |value: &Bytes<'v>| filtered(&self.collection.value, value.clone()).map(|value| value.as_slice().to_vec());
+                let mut distinct: Vec<_> = values.iter().map(written).collect();
+                distinct.sort();
+                distinct.dedup();
+                distinct.len() < values.len()
+            }
+            Repeated::Each | Repeated::Join(_) | Repeated::SortedJoin(_) | Repeated::Refuse => false,
+        }
     }
 
     fn parameters(&self) -> Result<Vec<Item<'v>>, Refusal> {
@@ -263,6 +302,15 @@ impl<'v> Gathered<'_, '_, 'v> {
         if matches!(from, Origin::Query) && !plus && encoded.contains(&b'+') {
             return Err(Refusal::with(Code::SignatureMalformed, "a + in the query could be a space: write %2B or %20"));
         }
+        // An upstream could count it as a parameter without a name, and no item would show it.
+        if !encoded.is_empty() && encoded.split(|byte| *byte == b'&').any(<[u8]>::is_empty) {
+            let words = "there is nothing before, behind or between two & of the query or form: that would not be signed";
+            return Err(Refusal::with(Code::SignatureMalformed, words));
+        }
+        // Signed as `%3B`, it is read as an `&` by some.
+        if !raw && !self.collection.semicolon_is_plain && encoded.contains(&b';') {
+            return Err(Refusal::with(Code::SignatureMalformed, "a ; in the query or form could be an &: write %3B"));
+        }
         let decode = |text: &'v [u8]| if raw { Bytes::Lent(text) } else { parameters::decode(text, plus) };
         let items = parameters::split_query(encoded).ok_or_else(too_many_parameters)?;
         let items = items.map(|(name, value)| Item {
@@ -275,9 +323,6 @@ impl<'v> Gathered<'_, '_, 'v> {
 
     /// Adds the values of one name.
     fn values(&mut self, name: &Bytes<'v>, values: Vec<Bytes<'v>>, pair: &'v [u8]) -> Result<(), Refusal> {
-        let filtered = |filters: &'v [Filter], bytes: Bytes<'v>| {
-            filters.iter().try_fold(bytes, |bytes, filter| filter.apply(bytes).map(|applied| applied.bytes))
-        };
         let wrong = || Refusal::with(Code::SignatureMalformed, "a signed name or value is not in the form that the scheme asks for");
         let written = filtered(&self.collection.name, name.clone()).ok_or_else(wrong)?;
         let mut clean = Vec::with_capacity(values.len());
@@ -329,7 +374,11 @@ impl<'v> Gathered<'_, '_, 'v> {
             return;
         }
         self.from = self.from.and(Provenance::of(parts).cut());
-        if !self.collection.prefixes.is_empty() || self.collection.names.is_some() || self.collection.repeated != Repeated::Each {
+        if !self.collection.prefixes.is_empty()
+            || self.collection.names.is_some()
+            || self.collection.cuts
+            || self.collection.repeated != Repeated::Each
+        {
             return;
         }
         // What was taken is covered by itself.
@@ -414,6 +463,10 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         Ok(text)
     }
+}
+
+fn filtered<'v>(filters: &[Filter], bytes: Bytes<'v>) -> Option<Bytes<'v>> {
+    filters.iter().try_fold(bytes, |bytes, filter| filter.apply(bytes).map(|applied| applied.bytes))
 }
 
 /// A parameter as it stands in the query: its name, and its value if it has one, with what is between them.

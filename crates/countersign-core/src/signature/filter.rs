@@ -191,6 +191,11 @@ impl Filter {
         Some(Applied { bytes, cut })
     }
 
+    /// Whether it may leave something out: [`Applied::cut`], known before any value comes.
+    pub(super) const fn can_cut(&self) -> bool {
+        matches!(self, Self::Before(_) | Self::After(_) | Self::Take(_) | Self::Length)
+    }
+
     /// What its values can be made of, when its input is made of `input`. May be more than what ever comes, never less.
     pub(super) fn alphabet(&self, input: Alphabet) -> Alphabet {
         let of = Alphabet::of;

@@ -179,14 +179,22 @@ impl<'v> Fields<'v> {
             return Ok(vec![message_signatures::message(context, found)?]);
         }
         let mut messages = Vec::with_capacity(context.profile.rule.messages.len());
+        let mut first_refusal = None;
         for template in &context.profile.rule.messages {
             // Enough for every native request with a target of usual length.
             let mut text = Vec::with_capacity(320 + context.head.target.len());
             let mut from = Provenance::NONE;
-            context.write(template, &mut text, &mut from)?;
-            messages.push(Message { text, from });
+            match context.write(template, &mut text, &mut from) {
+                Ok(()) => messages.push(Message { text, from }),
+                // One that cannot be made of this request cannot be what was signed. Another can.
+                Err(refusal) if refusal.code == Code::SignatureMalformed => _ = first_refusal.get_or_insert(refusal),
+                Err(refusal) => return Err(refusal),
+            }
         }
-        Ok(messages)
+        match first_refusal {
+            Some(refusal) if messages.is_empty() => Err(refusal),
+            _ => Ok(messages),
+        }
     }
 
     /// A string to sign as it can be shown: without the secret, where the scheme puts it there.

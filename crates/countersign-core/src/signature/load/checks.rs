@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::super::alphabet::Alphabet;
 use super::super::collect::{Collection, Origin};
 use super::super::coverage::{Coverage, Parts, Provenance};
-use super::super::expression::{BodyUse, Expr, Piece, Source, Step, Template, in_stretches, info_of, undelimited, undelimited_items};
+use super::super::expression::{
+    BodyUse, Expr, Piece, Source, Step, Template, could_be_one_text, in_stretches, info_of, undelimited, undelimited_items,
+};
 use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule};
 use super::super::slots::SlotSource;
 use super::super::verify::KEEP_LONGER;
@@ -65,7 +67,8 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
         Derive::Text(template) => Some(template),
         Derive::Each(_) => None,
     });
-    let all = profile.rule.messages.iter().chain(&profile.lets).chain(derived);
+    let pseudo = profile.collections.iter().flat_map(|collection| collection.pseudo.iter().map(|(_, template)| template));
+    let all = profile.rule.messages.iter().chain(&profile.lets).chain(derived).chain(pseudo);
     if profile.uncovered.contains(Parts::BOUNDARY) != profile.rule.undelimited {
         return Err(if profile.rule.undelimited {
             BadProfile::new(
@@ -81,20 +84,17 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
             )
         });
     }
+    let messages = &profile.rule.messages;
+    let is_alike = messages.iter().enumerate().any(|(at, one)| messages.iter().skip(at + 1).any(|other| could_be_one_text(one, other)));
     if profile.rule.undelimited {
-        let trusted = checked(profile);
-        let movable = movable(profile, trusted);
-        for expr in all.flat_map(|template| in_stretches(template)) {
-            let moved = trusted_by(profile, expr, trusted).and(both(movable, expr.info.reads));
-            if !moved.is_empty() {
-                return Err(BadProfile::new(
-                    at("[mac]"),
-                    format!("bytes could move between a neighbour and what is checked: {}", profile.parts_words(moved)),
-                    "give the field a fixed length with match, or a last character that stands nowhere else in it",
-                ));
-            }
-        }
-        return Ok(());
+        return movement(profile, all, is_alike, at);
+    }
+    if is_alike {
+        return Err(BadProfile::new(
+            at("alternatives"),
+            "two of the messages could be the same text, made of other parts of a request",
+            "let them begin or end in fixed texts that differ, or acknowledge it with undelimited = true",
+        ));
     }
     for template in all {
         if undelimited(template) {
@@ -105,7 +105,7 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
             ));
         }
     }
-    if profile.collections.iter().any(|collection| undelimited_items(&two_items(collection))) {
+    if profile.collections.iter().any(|collection| two_items(collection).iter().any(|two| undelimited_items(two))) {
         return Err(BadProfile::new(
             at("[collect"),
             "the items of a collection can be cut in two ways: names and values can contain what separates them",
@@ -115,9 +115,91 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
     Ok(())
 }
 
-/// What of `trusted` the value is by itself.
-fn trusted_by(profile: &Profile, expr: &Expr, trusted: Parts) -> Parts {
-    both(profile.direct(&expr.source), trusted)
+/// Whether what a check trusts stays where it is, in a message that can be cut in more than one way.
+fn movement<'p>(
+    profile: &'p Profile,
+    all: impl Iterator<Item = &'p Template>,
+    is_alike: bool,
+    at: &impl Fn(&str) -> Range<usize>,
+) -> Result<(), BadProfile> {
+    let is_moved = |moved: Parts, help: &str| {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let words = format!("bytes could move between a neighbour and what is checked: {}", profile.parts_words(moved));
+        Err(BadProfile::new(at("[mac]"), words, help))
+    };
+    let trusted = trusted(profile);
+    let movable = movable(profile, trusted);
+    let counter = profile.replay.counter.iter().fold(Parts::NONE, |parts, expr| parts.and(read_from(profile, expr)));
+    for expr in all.flat_map(|template| in_stretches(template)) {
+        let own = leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| {
+            // A time that has shifted is another time, and the text is claimed; a counter only has to grow.
+            parts.and(both(direct(profile, leaf), if leaf.info.length.is_some() { counter } else { trusted }))
+        });
+        is_moved(both(own, counter), "put a delimiter on both sides of the counter, or check the time in its place")?;
+        let moved = if expr.info.length.is_some() { Parts::NONE } else { own.and(both(movable, expr.info.reads)) };
+        is_moved(moved, "give the field a fixed length with match, or a last character that stands nowhere else in it")?;
+    }
+    if is_alike {
+        let head = fixed_head(&profile.rule.messages);
+        for expr in profile.rule.messages.iter().flat_map(|message| message.iter().skip(head)).flat_map(values) {
+            let own = leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(direct(profile, leaf)));
+            let moved = both(own.and(both(movable, expr.info.reads)), trusted);
+            is_moved(moved, "let every message begin with it, or let them begin or end in fixed texts that differ")?;
+        }
+    }
+    Ok(())
+}
+
+/// How many pieces all messages begin with that are the same and of fixed length: what is in them stands at one place.
+fn fixed_head(messages: &[Template]) -> usize {
+    let Some((first, others)) = messages.split_first() else { return 0 };
+    let is_fixed = |piece: &Piece| match piece {
+        Piece::Text(_) => true,
+        Piece::Value(expr) => expr.info.length.is_some(),
+        Piece::When { .. } => false,
+    };
+    let in_all = |at: usize, piece: &Piece| others.iter().all(|other| other.get(at) == Some(piece));
+    first.iter().enumerate().take_while(|(at, piece)| is_fixed(piece) && in_all(*at, piece)).count()
+}
+
+/// The values of a piece.
+fn values(piece: &Piece) -> Vec<&Expr> {
+    match piece {
+        Piece::Text(_) => Vec::new(),
+        Piece::Value(expr) => vec![expr],
+        Piece::When { then, .. } => then.iter().flat_map(values).collect(),
+    }
+}
+
+/// The expressions that a value is made of, when what is only a name for others is opened.
+fn leaves<'p>(profile: &'p Profile, expr: &'p Expr) -> Vec<&'p Expr> {
+    let mut all = match expr.source {
+        Source::Let(index) => {
+            let template = profile.lets.get(index);
+            template.into_iter().flatten().flat_map(values).flat_map(|inner| leaves(profile, inner)).collect()
+        }
+        _ => vec![expr],
+    };
+    for step in &expr.steps {
+        if let Step::Or(other) = step {
+            all.extend(leaves(profile, other));
+        }
+    }
+    all
+}
+
+/// What a value is by itself. A collection is all that it can be made of.
+fn direct(profile: &Profile, leaf: &Expr) -> Parts {
+    match leaf.source {
+        Source::Collection(_) => leaf.info.reads,
+        _ => profile.direct(&leaf.source),
+    }
+}
+
+fn read_from(profile: &Profile, expr: &Expr) -> Parts {
+    leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(direct(profile, leaf)))
 }
 
 const fn both(a: Parts, b: Parts) -> Parts {
@@ -133,8 +215,8 @@ fn movable(profile: &Profile, trusted: Parts) -> Parts {
     fields.fold(Parts::NONE, |all, field| all.and(Parts::slot(field.slot)).and(field.info.reads))
 }
 
-/// Two items of a collection behind each other, as a template over what names and values can be made of.
-fn two_items(collection: &Collection) -> Template {
+/// Every two items of a collection that can stand behind each other, as templates over what names and values can be made of.
+fn two_items(collection: &Collection) -> Vec<Template> {
     let (mut names, mut values, mut pairs) = (Alphabet::NONE, Alphabet::NONE, Alphabet::NONE);
     for from in &collection.from {
         let sent = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
@@ -162,8 +244,15 @@ fn two_items(collection: &Collection) -> Template {
         });
         Piece::Value(expr)
     };
-    let join = std::iter::once(Piece::Text(collection.join.clone()));
-    collection.item.iter().map(piece).chain(join).chain(collection.item.iter().map(piece)).collect()
+    let forms: Vec<Template> = [Some(&collection.item), collection.item_empty.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|item| item.iter().map(piece).collect())
+        .chain(collection.pseudo.iter().map(|(_, template)| template.clone()))
+        .collect();
+    let join = (!collection.join.is_empty()).then(|| Piece::Text(collection.join.clone()));
+    let two = |first: &Template, second: &Template| first.iter().chain(&join).chain(second).cloned().collect();
+    forms.iter().flat_map(|first| forms.iter().map(move |second| (first, second))).map(|(first, second)| two(first, second)).collect()
 }
 
 fn body_use(profile: &Profile) -> BodyUse {
@@ -233,12 +322,24 @@ fn reaches(profile: &Profile) -> Coverage {
     coverage
 }
 
-/// What the time check and the replay check trust.
+/// What the time check and the replay check trust, with all that it is made of: nothing of it may move.
+fn trusted(profile: &Profile) -> Parts {
+    trusted_exprs(profile).fold(Parts::NONE, |parts, expr| parts.and(read_from(profile, expr)))
+}
+
+/// What the time check and the replay check read.
 fn checked(profile: &Profile) -> Parts {
+    let of_let = |expr: &Expr| match expr.source {
+        Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(profile.direct(&leaf.source))),
+        _ => profile.direct(&expr.source),
+    };
+    trusted_exprs(profile).fold(Parts::NONE, |parts, expr| parts.and(of_let(expr)))
+}
+
+fn trusted_exprs(profile: &Profile) -> impl Iterator<Item = &Expr> {
     let time =
         profile.time.iter().flat_map(|time| time.at.iter().chain(&time.expires).chain(time.window.iter().map(|window| &window.from)));
-    let all = time.chain(&profile.replay.once).chain(&profile.replay.counter);
-    all.fold(Parts::NONE, |parts, expr| parts.and(profile.direct(&expr.source)))
+    time.chain(&profile.replay.once).chain(&profile.replay.counter)
 }
 
 fn parent_reads(profile: &Profile, slot: super::super::coverage::Slot) -> Option<Parts> {

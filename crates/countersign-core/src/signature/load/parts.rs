@@ -324,13 +324,15 @@ impl<'t> Loader<'t> {
             pseudo.push((name.to_ascii_lowercase().into(), self.template(item, Place::Request)?));
         }
         let plus_is_space = table.find("plus_is_space").map(Item::yes).transpose()?.unwrap_or(false);
+        let semicolon_is_plain = table.find("semicolon_is_plain").map(Item::yes).transpose()?.unwrap_or(false);
         let leaves_out = skip_empty || exclude.iter().any(|name| mac != Some(&**name));
-        Ok(Collection {
+        let mut collection = Collection {
             from,
             names,
             prefixes,
             exclude,
             leaves_out,
+            cuts: false,
             missing,
             repeated,
             name,
@@ -343,7 +345,11 @@ impl<'t> Loader<'t> {
             join,
             pseudo,
             plus_is_space,
-        })
+            semicolon_is_plain,
+        };
+        collection.cuts = !collection.holds_all();
+        collection.leaves_out |= collection.cuts;
+        Ok(collection)
     }
 
     fn collection_source(&self, text: Text<'t>) -> Result<Origin, BadProfile> {
@@ -407,10 +413,13 @@ impl<'t> Loader<'t> {
         if let Some(names) = &collection.names {
             info.body = info.body | names.info.body;
         }
-        let ends = match collection.item.last() {
-            Some(Piece::Text(text)) => collection.join.is_empty() && !contents.contains_all(text),
+        let is_line = |item: &Template| match (item.first(), item.last()) {
+            (Some(Piece::Value(Expr { source: Source::ItemName, steps, .. })), Some(Piece::Text(text))) => {
+                steps.is_empty() && !contents.contains_all(text)
+            }
             _ => false,
         };
+        let ends = collection.join.is_empty() && is_line(&collection.item) && collection.item_empty.iter().all(is_line);
         let texts =
             collection.item.iter().chain(collection.item_empty.iter().flatten()).fold(Alphabet::of(&collection.join), |all, piece| {
                 match piece {

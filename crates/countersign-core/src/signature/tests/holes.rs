@@ -355,6 +355,7 @@ fn two_requests_with_one_string_to_sign_are_a_named_hole() {
         ("azure-storage", query, "/a?a=1%0Ab:2", "/a?a=1&b=2"),
         ("aliyun-apigw", query, "/a?a=1%26b=2", "/a?a=1&b=2"),
         ("cos", path, "/a%2Fb", "/a/b"),
+        ("cos", query, "/a?amount=5", "/a?AMOUNT=5"),
         ("oss-v1", path, "/a%2Fb", "/a/b"),
     ] {
         let signer = Signer::plain(name);
@@ -370,5 +371,230 @@ fn two_requests_with_one_string_to_sign_are_a_named_hole() {
         sent.target = sent.target.replacen(from, to, 1);
         assert_eq!(signer.judge(&sent), Ok(()), "{name}");
         assert!(signer.profile.uncovered().contains(query), "{name}");
+    }
+}
+
+/// A small profile that leaves these uncovered. `fields` and `rest` are TOML.
+fn small(uncovered: &str, fields: &str, rest: &str) -> Result<Profile, BadProfile> {
+    let text = format!(
+        r#"
+name = "small"
+title = "Small"
+detect = ["header:x-mac"]
+uncovered = [{uncovered}]
+[fields]
+mac = "header:x-mac"
+{fields}
+{rest}
+[[sign]]
+header = "X-Mac"
+value = "{{mac}}"
+"#
+    );
+    Profile::load(&text, &Constants::new())
+}
+
+const ALL: &str = r#""method", "path", "query", "host", "body", "time""#;
+const ALL_AND_BOUNDARY: &str = r#""method", "path", "query", "host", "body", "time", "boundary""#;
+const MAC: &str = "[mac]\nalgorithm = \"hmac-sha256\"\n";
+
+#[test]
+fn it_shows_whether_a_part_is_there() {
+    let load = |message: &str| small(ALL, "", &format!("{MAC}message = {message}\n"));
+    let cut = |message: &str| load(message).is_err_and(|bad| bad.message.contains("side by side"));
+    let note = r#"{ text = "{header:x-note}\n", when = "header:x-note" }"#;
+    assert!(cut(&format!(r#"["{{target}}\n", {note}, "{{body}}"]"#)));
+    assert!(cut(&format!(r#"["{{target}}\n", {note}, "{{header:x-other}}\n{{body}}"]"#)));
+    assert!(cut(r#"["{path}", { text = "\n{header:x-note}", when = "header:x-note" }, "\n{body}"]"#));
+    // It is followed by nothing, by what cannot begin so, or by what is read from behind.
+    assert!(load(&format!(r#"["{{target}}\n", {note}]"#)).is_ok());
+    assert!(load(r#"["{path}", { text = "?{header:x-note}", when = "header:x-note" }, "\n{body}"]"#).is_ok());
+    assert!(load(&format!(r#"["{{target}}\n", {note}, "{{host}}"]"#)).is_ok());
+    assert!(load(&format!(r#"["{{target}}\n", {note}, "{{body | sha256 | hex}}"]"#)).is_ok());
+    // Two parts of which one is there: one of them must not be read as the other.
+    let either = |body: &str| {
+        format!(
+            r#"["{{target}}\n", {{ text = "n:{{header:x-note}}", when = "header:x-note" }}, {{ text = "{body}", unless = "header:x-note" }}]"#
+        )
+    };
+    assert!(cut(&either("{body}")));
+    assert!(load(&either("b:{body}")).is_ok());
+}
+
+#[test]
+fn a_message_is_not_taken_for_its_alternative() {
+    let load = |uncovered: &str, fields: &str, mac: &str| small(uncovered, fields, &format!("{MAC}{mac}"));
+    let alike = "message = \"{target}\\n{header:x-note | optional}\\n{body}\"\nalternatives = [\"{target}\\n{body}\"]\n";
+    assert!(load(ALL, "", alike).unwrap_err().message.contains("could be the same text"));
+    assert!(load(ALL_AND_BOUNDARY, "", &format!("undelimited = true\n{alike}")).is_ok());
+    let told = |one: &str, other: &str| {
+        let mac = format!("message = \"{one}\"\nalternatives = [\"{other}\"]\n");
+        load(ALL, "", &mac).is_ok()
+    };
+    assert!(told("v2\\n{target}\\n{header:x-note}\\n{body}", "v1\\n{target}\\n{body}"));
+    assert!(told("{target}\\n{header:x-note}\\n2", "{target}\\n1"));
+    assert!(!told("v\\n{target}\\n{header:x-note}\\n{body}", "v\\n{target}\\n{body}"));
+    // What is checked stands where it stands in all of them, or the messages cannot be taken for each other.
+    let checked = |one: &str, other: &str| {
+        let mac = format!("undelimited = true\nmessage = \"{one}\"\nalternatives = [\"{other}\"]\n[replay]\nonce = [\"nonce\"]\n");
+        load(ALL_AND_BOUNDARY, "nonce = { from = \"header:x-nonce\", match = '[0-9]{9}' }", &mac)
+    };
+    assert!(checked("{nonce}\\n{target}\\n{body}", "{nonce}\\n{target}").is_ok());
+    assert!(checked("{target}\\n{nonce}\\n{body}", "{target}\\n{body}\\n{nonce}").unwrap_err().message.contains("could move"));
+}
+
+#[test]
+fn an_alternative_that_cannot_be_made_is_passed_over() {
+    let uncovered = r#""method", "path", "query", "host", "time""#;
+    let signer =
+        Signer::of(small(uncovered, "", &format!("{MAC}message = \"b\\n{{body}}\"\n")).unwrap(), "000102030405060708090a0b0c0d0e0f");
+    let message = |one: &str, other: &str| {
+        let mac = format!("{MAC}message = \"{one}\"\nalternatives = [\"{other}\"]\n");
+        Signer::of(small(uncovered, "", &mac).unwrap(), "000102030405060708090a0b0c0d0e0f")
+    };
+    let sent = signer.signed(Request::new("POST", "/", &[], "to=bob"));
+    assert_eq!(message("b\\n{body}", "a\\n{header:x-note}\\n{body}").judge(&sent), Ok(()));
+    assert_eq!(message("a\\n{header:x-note}\\n{body}", "b\\n{body}").judge(&sent), Ok(()));
+    let neither = message("a\\n{header:x-note}\\n{body}", "b\\n{header:x-other}\\n{body}").judge(&sent);
+    assert!(neither.unwrap_err().to_string().contains("x-note"));
+}
+
+#[test]
+fn an_item_that_lacks_something_signs_its_source_in_part() {
+    let of_query = |item: &str| {
+        let from = if item.contains("pair") { "raw_query" } else { "query" };
+        let rest = format!("[collect.q]\nfrom = \"{from}\"\n{item}join = \"&\"\n{MAC}message = \"{{q}}\"\n");
+        let load = |uncovered: &str| Signer::of(small(uncovered, "", &rest).unwrap(), "000102030405060708090a0b0c0d0e0f");
+        let sent = load(ALL).signed(Request::new("GET", "/?amount=10&to=", &[], ""));
+        load(r#""method", "path", "host", "body", "time""#).judge(&sent)
+    };
+    let encoded = "name = \"pct\"\nvalue = \"pct\"\n";
+    for whole in [
+        format!("{encoded}item = \"{{name}}={{value}}\"\n"),
+        format!("{encoded}item = \"{{name | lower}}={{value}}\"\nitem_empty = \"{{name}}\"\n"),
+        "item = \"{pair}\"\n".to_owned(),
+    ] {
+        assert_eq!(of_query(&whole), Ok(()), "{whole}");
+    }
+    for part in [
+        format!("{encoded}item = \"{{name}}\"\n"),
+        format!("{encoded}item = \"{{value}}\"\n"),
+        format!("{encoded}item = \"{{name}}={{value | take:'1'}}\"\n"),
+        format!("{encoded}item = \"{{name}}={{value}}\"\nitem_empty = \"-\"\n"),
+        "name = \"pct\"\nvalue = \"take:'1' | pct\"\nitem = \"{name}={value}\"\n".to_owned(),
+        "name = \"before:'n' | pct\"\nvalue = \"pct\"\nitem = \"{name}={value}\"\n".to_owned(),
+        "item = \"{pair | take:'1'}\"\n".to_owned(),
+    ] {
+        assert!(of_query(&part).unwrap_err().to_string().contains("not signed in full: query"), "{part}");
+    }
+    let of_headers = |item: &str| {
+        let rest = format!(
+            "[collect.h]\nfrom = \"headers\"\nnames = \"header:x-list | split:','\"\n{item}\n{MAC}message = \"{{h}}\"\n[replay]\nonce = [\"nonce\"]\n"
+        );
+        let signer = Signer::of(small(ALL, "nonce = \"header:x-nonce\"", &rest).unwrap(), "000102030405060708090a0b0c0d0e0f");
+        let mut request = Request::new("GET", "/", &[("x-list", "x-nonce"), ("x-nonce", "12")], "");
+        let to_sign = ToSign {
+            method: request.method,
+            scheme: Scheme::Https,
+            host: HOST,
+            target: &request.target,
+            headers: &request.headers,
+            body: Body::of(b""),
+        };
+        let signed = signer.profile.sign("kid1", &signer.secret, &to_sign, UnixMillis::from_seconds(NOW), Fresh::new(*b"0123456789abcdef"));
+        let mac = signed.map_err(|error| error.to_string())?.headers.remove(0).1;
+        request.headers.insert("x-mac", mac.parse().unwrap());
+        signer.judge(&request).map_err(|refusal| refusal.to_string())
+    };
+    assert_eq!(of_headers("item = \"{name}:{value}\\n\""), Ok(()));
+    for item in ["item = \"{name}\\n\"", "item = \"{name}:{value | take:'1'}\\n\"", "value = \"take:'1'\"\nitem = \"{name}:{value}\\n\""] {
+        assert!(of_headers(item).unwrap_err().contains("not signed in full"), "{item}");
+    }
+}
+
+#[test]
+fn a_counter_never_moves() {
+    let load = |from: &str, message: &str| {
+        let fields = "n = { from = \"header:x-n\", match = '[0-9]{13}' }\nany = \"header:x-any\"";
+        let rest = format!(
+            "[let]\nnum = \"{{n}}\"\nlong = \"{{any}}\"\n{MAC}undelimited = true\nmessage = \"{message}\"\n[replay]\ncounter = \"{from}\"\n"
+        );
+        small(ALL_AND_BOUNDARY, fields, &rest)
+    };
+    let moves = |from: &str, message: &str| load(from, message).is_err_and(|bad| bad.message.contains("could move"));
+    assert!(moves("n", "{method}{target}{n}{body | optional}"));
+    assert!(moves("num", "{method}{target}{num}{body | optional}"));
+    assert!(moves("any", "{target}\\n{any}{body}"));
+    // A name for a value is no hiding place, and neither is what may stand in its place.
+    assert!(moves("long", "{target}\\n{long}{body}"));
+    assert!(moves("header:x-other | or:'any'", "{target}\\n{any}{header:x-other | optional}{body}"));
+    assert!(load("n", "{method}{n}{target}{body}").is_ok());
+    assert!(load("n", "{target}{body}{n}").is_ok());
+    assert!(load("n", "{target}\\n{n}{body}").is_ok());
+}
+
+#[test]
+fn a_value_of_fixed_length_and_items_of_every_form_give_no_bytes_away() {
+    let fields = "to = { from = \"header:x-to\", match = '[a-z]{1,8}' }\ncode = { from = \"header:x-code\", match = '[a-z:]{3}' }\n\
+                  tag = { from = \"header:x-tag\", match = '[0-9]{3}' }";
+    let load = |message: &str| small(ALL, fields, &format!("{MAC}message = \"{message}\"\n"));
+    assert!(load("{to}{code}:{body}").unwrap_err().message.contains("side by side"));
+    assert!(load("{to}{code};{body}").is_ok());
+    // The first digit ends it.
+    assert!(load("{to}{tag}{body}").is_ok());
+    let collect = |collection: &str| {
+        let rest = format!("[collect.l]\nfrom = \"headers\"\n{collection}\n{MAC}message = \"{{target}}\\n{{l}}\"\n");
+        small(ALL, "", &rest)
+    };
+    let cut = |collection: &str| {
+        collect(collection).is_err_and(|bad| bad.message.contains("cut in two ways") || bad.message.contains("side by side"))
+    };
+    let listed = "names = \"header:x-list | split:' '\"\nitem = \"{name}: {value}\"\njoin = \"\\n\"\npseudo = { \"(p)\" = ";
+    assert!(cut(&format!("{listed}\"(p): {{header:x-a}}{{header:x-b}}\" }}")));
+    assert!(cut(&format!("{listed}\"(p): {{body}}\" }}")));
+    assert!(collect(&format!("{listed}\"(p): {{header:x-a}}\" }}")).is_ok());
+    assert!(cut("prefix = [\"x-m-\"]\nitem = \"{name}:{value}\\n\"\nitem_empty = \"{name}\""));
+    assert!(collect("prefix = [\"x-m-\"]\nitem = \"{name}:{value}\\n\"\nitem_empty = \"{name}\\n\"").is_ok());
+}
+
+#[test]
+fn one_set_of_parameters_is_written_in_one_way() {
+    let set = [("region", "eu-1"), ("service", "api")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let sigv4 = Signer::of(profile("sigv4", &set), "000102030405060708090a0b0c0d0e0f");
+    let sent = sigv4.signed(Request::new("GET", "/a?x=1&y=2", &[], ""));
+    for other in ["/a?x=1&y=2&", "/a?&x=1&y=2", "/a?x=1&&y=2", "/a?&&x=1&y=2"] {
+        let mut other_way = sent.clone();
+        other_way.target = other.to_owned();
+        assert!(sigv4.judge(&other_way).unwrap_err().to_string().contains("between two &"), "{other}");
+    }
+    let mut separated = sigv4.signed(Request::new("GET", "/a?x=1%3By=2", &[], ""));
+    separated.target = "/a?x=1;y=2".to_owned();
+    assert!(sigv4.judge(&separated).unwrap_err().to_string().contains("could be an &"));
+    let hubspot = Signer::plain("hubspot-v3");
+    let mut cut = hubspot.signed(Request::new("GET", "/a?f=a;b=2", &[], ""));
+    cut.target = "/a?f=a%3Bb=2".to_owned();
+    assert!(hubspot.judge(&cut).unwrap_err().to_string().contains("%3B"));
+    let oauth = Signer::plain("oauth1");
+    let mut moved = oauth.signed(Request::new("GET", "/a?x=1", &[], ""));
+    let written = moved.headers["authorization"].to_str().unwrap().replace(", oauth_version=\"1.0\"", "");
+    moved.headers.insert("authorization", written.parse().unwrap());
+    moved.target.push_str("&oauth_version=1.0");
+    assert!(oauth.judge(&moved).unwrap_err().to_string().contains("a parameter of OAuth stands in the query"));
+    let twilio = Signer::plain("twilio");
+    let mut doubled = twilio.signed(Request::new("POST", "/a", &[FORM], "A=1&B=2"));
+    doubled.body = b"A=1&A=1&B=2".to_vec();
+    assert_eq!(twilio.judge(&doubled), Ok(()));
+    assert!(twilio.profile.uncovered().contains(Parts::BODY));
+    // Nothing else of a body can be changed.
+    for (content_type, body) in [(FORM.1, "A=1&B=3"), (FORM.1, ""), ("application/json", "A=1&B=2"), ("application/json", "{}")] {
+        let mut changed = doubled.clone();
+        changed.headers.insert("content-type", content_type.parse().unwrap());
+        changed.body = body.as_bytes().to_vec();
+        assert!(twilio.judge(&changed).is_err(), "{content_type} {body}");
+    }
+    for body in ["{\"a\":2}", ""] {
+        let mut changed = twilio.signed(Request::new("POST", "/a", &[("content-type", "application/json")], "{\"a\":1}"));
+        changed.body = body.as_bytes().to_vec();
+        assert!(twilio.judge(&changed).is_err(), "{body}");
     }
 }

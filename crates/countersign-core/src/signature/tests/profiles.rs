@@ -25,19 +25,20 @@ const JSON: &str =
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Requests to sign: name, method, target, Content-Type, body.
-const REQUESTS: [(&str, &str, &str, &str, &str); 5] = [
+const REQUESTS: [(&str, &str, &str, &str, &str); 6] = [
     ("get", "GET", "/api/v2/b", "", ""),
     ("query", "GET", "/a%20b/c?x=1&flag&y=a%20b%2Bc&e=%C3%A9&x=0", "", ""),
     ("json", "POST", "/api/v2/b", "application/json", JSON),
     ("form", "POST", "/f", FORM, "a=1&b=%20x+y&nonce=1700000000000"),
     ("both", "PUT", "/api/v2/b?q=1", "text/plain", JSON),
+    ("escaped", "GET", "/api/v2/b?f=a%3Bb%2Fc", "", ""),
 ];
 
 /// What a profile refuses of these, and why.
-const REFUSED: [(&str, &[&str], &[&str]); 8] = [
+const REFUSED: [(&str, &[&str], &[&str]); 9] = [
     (
         "signs no query",
-        &["query", "both"],
+        &["query", "both", "escaped"],
         &[
             "asana",
             "atlassian",
@@ -81,22 +82,22 @@ const REFUSED: [(&str, &[&str], &[&str]); 8] = [
             "zoom",
         ],
     ),
-    ("signs a JSON body with its time in it only", &["get", "query", "form", "both"], &["linear"]),
+    ("signs a JSON body with its time in it only", &["get", "query", "form", "both", "escaped"], &["linear"]),
     ("refuses a parameter that comes twice", &["query"], &["aliyun-apigw", "shopify-oauth"]),
     ("signs a query or a body, not both", &["both"], &["bybit", "line-pay"]),
     ("signs no body but a form", &["json", "both"], &["duo-v2", "mandrill", "oauth1"]),
     ("signs no body", &["json", "form", "both"], &["hawk-bewit", "shopify-oauth"]),
-    ("finds its nonce in a form or JSON body, and signs no query", &["get", "query", "both"], &["kraken"]),
-    ("signs certain paths and fields of a JSON body, and no query", &["get", "query", "form", "both"], &["tillo"]),
+    ("finds its nonce in a form or JSON body, and signs no query", &["get", "query", "both", "escaped"], &["kraken"]),
+    ("signs certain paths and fields of a JSON body, and no query", &["get", "query", "form", "both", "escaped"], &["tillo"]),
+    ("signs ; and %3B alike", &["escaped"], &["hubspot-v3"]),
 ];
 
 /// Profiles that sign the same for no query and an empty one, because they sign parameters, or the query as a value of its own.
-const SAME_WITHOUT_QUERY: [&str; 18] = [
+const SAME_WITHOUT_QUERY: [&str; 17] = [
     "acquia",
     "acs3",
     "bce",
     "bybit",
-    "cos",
     "duo-v2",
     "duo-v5",
     "escher",
@@ -111,6 +112,9 @@ const SAME_WITHOUT_QUERY: [&str; 18] = [
     "sigv4-s3-unsigned",
     "tc3",
 ];
+
+/// Profiles that sign `;` and `%3B` alike, because published requests of the scheme have a `;` in the query.
+const SAME_SEMICOLON: [&str; 1] = ["escher"];
 
 fn constants(name: &str) -> BTreeMap<String, String> {
     let set: &[(&str, &str)] = match name {
@@ -288,6 +292,8 @@ enum Change {
     Part(Parts),
     /// From no query to an empty one.
     EmptyQuery,
+    /// From an encoded `;` in the query to one that stands for itself.
+    Semicolon,
     /// The value of a field of the signature.
     Field(String),
 }
@@ -307,12 +313,21 @@ fn changes<'p>(request: &Request<'p>, fields: &[(String, Vec<u8>)]) -> Vec<(Chan
     for (what, other) in query_changes(query) {
         add(Parts::QUERY, &what, request.with(|r| r.target = target(path, other.as_deref())));
     }
+    if let Some(query) = query.filter(|query| query.contains("%3B")) {
+        let other = query.replace("%3B", ";");
+        all.push((Change::Semicolon, other.clone(), request.with(|r| r.target = target(path, Some(&other)))));
+    }
+    let mut add = |part, what: &str, changed: Request<'p>| all.push((Change::Part(part), what.to_owned(), changed));
     let body = &request.body;
     if let (Some((first, rest)), Some((_, start))) = (body.split_first(), body.split_last()) {
         add(Parts::BODY, "its first byte", request.with(|r| r.body = [&[first ^ 1], rest].concat()));
         add(Parts::BODY, "one byte more", request.with(|r| r.body.push(b'x')));
         add(Parts::BODY, "one byte less", request.with(|r| r.body = start.to_vec()));
         add(Parts::BODY, "no body", request.with(|r| r.body.clear()));
+        let is_form = request.headers.get(http::header::CONTENT_TYPE).is_some_and(|value| value == FORM);
+        for (what, other) in std::str::from_utf8(body).ok().filter(|_| is_form).map_or_else(Vec::new, |form| query_changes(Some(form))) {
+            add(Parts::BODY, &what, request.with(|r| r.body = other.unwrap_or_default().into_bytes()));
+        }
     } else {
         for content_type in ["", "text/plain", "application/json", FORM] {
             let what = format!("a body of type {content_type:?}");
@@ -345,7 +360,12 @@ fn query_changes(query: Option<&str>) -> Vec<(String, Option<String>)> {
         ("a parameter more".to_owned(), Some(format!("{query}&zz=1"))),
         ("a parameter before".to_owned(), Some(format!("zz=1&{query}"))),
         ("no query".to_owned(), None),
+        ("an & behind".to_owned(), Some(format!("{query}&"))),
+        ("an & before".to_owned(), Some(format!("&{query}"))),
     ];
+    if let Some((before, behind)) = query.split_once('&') {
+        all.push(("an & between".to_owned(), Some(format!("{before}&&{behind}"))));
+    }
     let pairs: Vec<_> = query.split('&').collect();
     for (at, pair) in pairs.iter().enumerate() {
         let mut without = pairs.clone();
@@ -354,6 +374,22 @@ fn query_changes(query: Option<&str>) -> Vec<(String, Option<String>)> {
         let mut longer: Vec<_> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
         longer[at].push('1');
         all.push((format!("a longer {pair}"), Some(longer.join("&"))));
+        let mut doubled = pairs.clone();
+        doubled.insert(at, pair);
+        all.push((format!("{pair} twice"), Some(doubled.join("&"))));
+        let name = pair.split('=').next().unwrap_or_default();
+        let other_case =
+            |byte: u8| char::from(if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() });
+        if !name.contains('%')
+            && let Some((first, rest)) = pair.split_at_checked(1)
+            && first.bytes().all(|byte| byte.is_ascii_alphabetic())
+        {
+            let first: String = first.bytes().map(other_case).collect();
+            let renamed = format!("{first}{rest}");
+            let mut cased = pairs.clone();
+            cased[at] = &renamed;
+            all.push((format!("{renamed} for {pair}"), Some(cased.join("&"))));
+        }
     }
     all
 }
@@ -395,7 +431,7 @@ fn field_changes<'p>(request: &Request<'p>, value: &[u8]) -> Vec<Request<'p>> {
 #[test]
 fn no_mutation_goes_unnoticed() {
     let (mut tried, mut unnoticed) = (0, Vec::new());
-    let mut same_without_query = BTreeSet::new();
+    let (mut same_without_query, mut same_semicolon) = (BTreeSet::new(), BTreeSet::new());
     let mut change = |label: &str, request: &Request<'_>| {
         let Ok(fields) = request.judge() else { return };
         for (change, what, changed) in changes(request, &fields) {
@@ -408,7 +444,11 @@ fn no_mutation_goes_unnoticed() {
                 Change::Part(part) => uncovered.contains(*part),
                 // The same bytes stood elsewhere: it reads as before.
                 Change::Field(name) => changed.judge().is_ok_and(|after| value_of(&after, name) == value_of(&fields, name)),
-                Change::EmptyQuery if uncovered.contains(Parts::QUERY) => true,
+                Change::EmptyQuery | Change::Semicolon if uncovered.contains(Parts::QUERY) => true,
+                Change::Semicolon => {
+                    same_semicolon.insert(request.profile.name().to_string());
+                    true
+                }
                 Change::EmptyQuery => {
                     same_without_query.insert(request.profile.name().to_string());
                     true
@@ -433,6 +473,7 @@ fn no_mutation_goes_unnoticed() {
     assert!(unnoticed.is_empty(), "{} of {tried}:\n{}", unnoticed.len(), unnoticed.join("\n"));
     assert!(tried > 10_000, "{tried}");
     assert_eq!(same_without_query.iter().map(String::as_str).collect::<Vec<_>>(), SAME_WITHOUT_QUERY);
+    assert_eq!(same_semicolon.iter().map(String::as_str).collect::<Vec<_>>(), SAME_SEMICOLON);
 }
 
 fn value_of<'f>(fields: &'f [(String, Vec<u8>)], name: &str) -> Option<&'f [u8]> {
