@@ -220,10 +220,10 @@ fn a_text_that_is_asked_for_under_a_condition_is_signed_only_with_what_the_condi
 
 #[test]
 fn a_time_is_signed_with_what_chooses_it() {
-    let rest = "[let]\nwhen = [{ text = \"{a}\", when = \"header:x-b\" }, { text = \"{b}\", unless = \"header:x-b\" }]\n\
+    let rest = "[let]\nwhen = [{ text = \"1{a}\", when = \"header:x-b\" }, { text = \"01{b}\", unless = \"header:x-b\" }]\n\
          [time]\nat = \"when\"\nformat = \"unix\"\n";
-    let fields = "a = \"header:x-ts\"\nb = \"header:x-time\"";
-    let request = Request::get(&[("x-ts", "1764000000"), ("x-time", "1764000000")]);
+    let fields = "a = { from = \"header:x-ts\", match = '[0-9]{9}' }\nb = { from = \"header:x-time\", match = '[0-9]{9}' }";
+    let request = Request::get(&[("x-ts", "764000000"), ("x-time", "764000000")]);
     let profile = load(fields, r#""{method}\n{target}\n{host}\n{a}\n{b}""#, rest).unwrap();
     let both = request.with(&[("x-b", "1")]);
     assert!(is_code(&both.judge(&profile), Code::SignatureCoverage));
