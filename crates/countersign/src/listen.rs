@@ -44,7 +44,15 @@ struct Thread {
 /// # Errors
 /// When the address cannot be bound; the error says which.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let said = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    let said = |error: io::Error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; another program does: end it, or choose another address (--listen, --admin-listen, or `address` in the configuration)"
+            }
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{advice}"))
+    };
     let listener = TcpListener::bind(address).map_err(said)?;
     listener.set_nonblocking(true).map_err(said)?;
     Ok(listener)

@@ -61,7 +61,8 @@ fn words(decision: &Value) -> String {
     }
     let hints = explanation.get("hints").and_then(Value::as_array).cloned().unwrap_or_default();
     for hint in &hints {
-        text.push_str(&format!("\n{}\n  {}\n", member(hint, "words"), member(hint, "fix")));
+        let (words, fix) = (show::wrapped(&member(hint, "words"), ""), show::wrapped(&member(hint, "fix"), "  "));
+        text.push_str(&format!("\n{words}\n{fix}\n"));
     }
     if let Some(string) = explanation.get("string_to_sign").and_then(Value::as_str) {
         text.push_str("\nThe string to sign, as this request gives it:\n\n");

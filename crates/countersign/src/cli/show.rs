@@ -58,6 +58,34 @@ pub fn member(item: &Value, name: &str) -> String {
     item.get(name).map_or_else(|| "-".into(), plain)
 }
 
+/// A long sentence in lines of at most 100 characters, each with the indent in front. What stands between backticks is one word.
+pub fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let (mut length, mut quoted) = (0, false);
+    let mut word = String::new();
+    let mut add = |word: &str| {
+        let needed = word.chars().count();
+        if length > 0 && length + 1 + needed > 100 {
+            lines.push('\n');
+            length = 0;
+        }
+        lines.push_str(if length == 0 { indent } else { " " });
+        lines.push_str(word);
+        length += needed + usize::from(length > 0);
+    };
+    for c in text.chars() {
+        match c {
+            ' ' if !quoted => add(&std::mem::take(&mut word)),
+            c => {
+                quoted ^= c == '`';
+                word.push(c);
+            }
+        }
+    }
+    add(&word);
+    lines
+}
+
 /// Whether something works, in words.
 pub fn state(item: &Value) -> String {
     if item.get("enabled").and_then(Value::as_bool).unwrap_or(true) { "yes" } else { "no" }.into()
@@ -122,6 +150,14 @@ mod tests {
     fn what_others_wrote_cannot_steer_the_terminal() {
         let text = table(&[("NOTE", |item| member(item, "note"))], &[json!({"note": "a\u{1b}[2Jb\u{202e}c\n"})], "");
         assert_eq!(text, "NOTE\na\u{fffd}[2Jb\u{fffd}c\u{fffd}\n");
+    }
+
+    #[test]
+    fn long_sentences_are_wrapped_and_quotes_kept_whole() {
+        let (short, long) = ("a few words", format!("{} `a quote with spaces` end", "word ".repeat(18).trim_end()));
+        assert_eq!(wrapped(short, "  "), "  a few words");
+        assert_eq!(wrapped(&long, "> "), format!("> {}\n> `a quote with spaces` end", "word ".repeat(18).trim_end()));
+        assert_eq!(wrapped(&"x".repeat(300), ""), "x".repeat(300));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::raw_request::RawRequest;
 use super::visible::{self, Difference};
 use super::{Compared, Judgement};
-use crate::cli::show::Style;
+use crate::cli::show::{Style, wrapped};
 use crate::explain::{hints, seconds, trace_members};
 
 /// A judgement with what it is about.
@@ -91,9 +91,9 @@ impl Report<'_> {
         let Style { good, plain, .. } = page.style;
         for finding in findings {
             // What cannot be seen is written out in them already.
-            let words = &finding.words;
-            page.text.push_str(&if finding.verifies { format!("  {good}{words}{plain}\n") } else { format!("  {words}\n") });
-            page.text.push_str(&format!("    {}\n", finding.fix));
+            let words = wrapped(&finding.words, "  ");
+            page.text.push_str(&if finding.verifies { format!("{good}{words}{plain}\n") } else { format!("{words}\n") });
+            page.text.push_str(&format!("{}\n", wrapped(&finding.fix, "    ")));
         }
     }
 
