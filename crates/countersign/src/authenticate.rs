@@ -18,15 +18,15 @@ use countersign_core::presented;
 use countersign_core::request_view::RequestView;
 use countersign_core::routes::{Action, Route};
 use countersign_core::rule::Rule;
-use countersign_core::signature::{self, Body, BodyDigest, BodyUse, Fields, Head, LiveKey};
+use countersign_core::signature::{self, Fields, Head, LiveKey};
 use countersign_core::verified::{Identity, Verified};
 use tokio::sync::oneshot;
 
-use crate::body::{Buffered, CheckedBody, ReadAhead, RequestBody, Source, read_ahead};
-use crate::explain::{LARGEST_BODY, Sample};
+use crate::body::{CheckedBody, RequestBody, Source};
+use crate::explain::Sample;
 use crate::self_check;
+use crate::signed_body::{SignedBody, body_to_explain, read_signed_body};
 use crate::snapshot::Snapshot;
-use crate::spool::SpooledBody;
 use crate::worker::Worker;
 
 /// A request that may pass: the permit, the body to forward, and, for a body that is compared while it streams, what
@@ -63,24 +63,33 @@ impl From<Code> for Refused {
     }
 }
 
+/// A request, and what it is decided under.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The data thread that has it.
+    pub worker: &'a Worker,
+    /// The rules in force when it came.
+    pub snapshot: &'a Snapshot,
+    /// Its route.
+    pub route: &'a Route,
+    /// What its route asks for.
+    pub rule: &'a Rule,
+    /// The request as it is judged.
+    pub view: &'a RequestView<'a>,
+}
+
 /// Decides about one request.
 ///
 /// # Errors
 /// The refusal to answer with. Nothing has reached the upstream then.
-pub async fn run(
-    worker: &Worker,
-    snapshot: &Snapshot,
-    route: &Route,
-    rule: &Rule,
-    view: &RequestView<'_>,
-    body: RequestBody,
-) -> Result<Passed, Refused> {
+pub async fn run(asked: Asked<'_>, body: RequestBody) -> Result<Passed, Refused> {
+    let Asked { worker, snapshot, rule, view, .. } = asked;
     let now = worker.now();
 
     // What is presented, of the kinds that the rule names. Malformed or twice is refused, not skipped.
     let presented = match presented::find(view, rule, &snapshot.profiles) {
         Ok(presented) => presented,
-        Err(refusal) => return Err(malformed(worker, snapshot, route, rule, view, body, refusal, now).await),
+        Err(refusal) => return Err(malformed(asked, body, refusal, now).await),
     };
 
     // The part that needs no cryptography: refused now if no credential could help.
@@ -97,7 +106,7 @@ pub async fn run(
     }
     let (body, compared) = match presented.signature {
         Some(fields) => {
-            let signed = check_signature(worker, snapshot, route, view, &fields, body, now).await?;
+            let signed = check_signature(asked, &fields, body, now).await?;
             evidence.add_signature(fields.profile().name(), signed.identity);
             (signed.body, signed.compared)
         }
@@ -137,42 +146,16 @@ fn check_token(worker: &Worker, snapshot: &Snapshot, token: &[u8], now: UnixMill
 }
 
 /// A refusal of what is presented, with the request where it is a signature that could not be read.
-#[expect(clippy::too_many_arguments, reason = "what the pipeline has at this point")]
-async fn malformed(
-    worker: &Worker,
-    snapshot: &Snapshot,
-    route: &Route,
-    rule: &Rule,
-    view: &RequestView<'_>,
-    body: RequestBody,
-    refusal: Refusal,
-    now: UnixMillis,
-) -> Refused {
+async fn malformed(asked: Asked<'_>, body: RequestBody, refusal: Refusal, now: UnixMillis) -> Refused {
+    let Asked { snapshot, route, rule, view, .. } = asked;
     let named = |name| snapshot.profiles.iter().find(|profile| profile.name() == name);
     let wrong =
         rule.profiles().iter().filter_map(|profile| named(&profile.name)).find(|profile| profile.find_fields(Head::of(view)).is_err());
     let Some(profile) = wrong else { return refusal.into() };
     let of_request = profile.key_named_in(Head::of(view));
     let key = if profile.names_key() { of_request.as_deref() } else { route.signing_key.as_ref().map(KeyId::as_str) };
-    let body = body_to_explain(worker, snapshot, route, key, body).await;
+    let body = body_to_explain(asked, key, body).await;
     Refused { refusal, sample: Some(Arc::new(Sample::of(view, profile, key, body, now))) }
-}
-
-/// The body of a request whose signature is refused before it was read: read all the same, if it is small and the caller will
-/// be told why.
-async fn body_to_explain(worker: &Worker, snapshot: &Snapshot, route: &Route, key: Option<&str>, mut body: RequestBody) -> Option<Bytes> {
-    if body.is_end() {
-        return Some(Bytes::new());
-    }
-    let key = key.and_then(|key| snapshot.keys.find_signing_key(key));
-    let is_told = matches!(route.action, Action::SelfCheck { .. }) || key.is_some_and(|key| key.is_diagnosed(worker.now()));
-    if !is_told || body.size_hint().exact().is_some_and(|length| length > LARGEST_BODY as u64) {
-        return None;
-    }
-    match read_ahead(&mut body, LARGEST_BODY, &worker.shared.body_budget).await {
-        Ok(ReadAhead::Whole(buffered, _)) => Some(Bytes::copy_from_slice(buffered.as_ref())),
-        _ => None,
-    }
 }
 
 /// A signed request that was verified and claimed.
@@ -183,15 +166,8 @@ struct Signed {
 }
 
 /// A signature: time and key before the body is read, the MAC before anything is claimed, the claim before anything is forwarded.
-async fn check_signature(
-    worker: &Worker,
-    snapshot: &Snapshot,
-    route: &Route,
-    view: &RequestView<'_>,
-    fields: &Fields<'_>,
-    body: RequestBody,
-    now: UnixMillis,
-) -> Result<Signed, Refused> {
+async fn check_signature(asked: Asked<'_>, fields: &Fields<'_>, body: RequestBody, now: UnixMillis) -> Result<Signed, Refused> {
+    let Asked { worker, snapshot, route, view, .. } = asked;
     let replay = &worker.shared.replay;
     connection_headers::check_signed(view.headers())?;
     if let Some(name) = fields.uncovered_header(&route.allow_uncovered) {
@@ -203,7 +179,7 @@ async fn check_signature(
         Refused { refusal, sample: Some(Arc::new(sample)) }
     };
     if let Err(refusal) = fields.check_time(now, replay.fence()) {
-        let body = body_to_explain(worker, snapshot, route, key_id(route, fields), body).await;
+        let body = body_to_explain(asked, key_id(route, fields), body).await;
         return Err(refused(refusal, body));
     }
     // Before the key is looked up, so that it does not tell which keys there are.
@@ -262,89 +238,4 @@ fn key_id<'f>(route: &'f Route, fields: &'f Fields<'_>) -> Option<&'f str> {
 
 fn find_key<'s>(snapshot: &'s Snapshot, route: &Route, fields: &Fields<'_>) -> Option<&'s LiveKey> {
     snapshot.keys.find_signing_key(key_id(route, fields)?)
-}
-
-/// A body whose digest is known before it is forwarded.
-enum SignedBody {
-    /// There is none.
-    Empty,
-    /// Read and hashed.
-    Buffered(Buffered, BodyDigest),
-    /// Read into a temporary file, and hashed.
-    Spooled(SpooledBody, BodyDigest),
-    /// Too large to be read first; the head declares its digest, which is signed.
-    Compare { start: Option<(Buffered, signature::BodyHasher)>, body: RequestBody, declared: [u8; 32] },
-}
-
-impl SignedBody {
-    /// The bytes, if they are at hand and few enough to be kept for an explanation.
-    fn into_sample(self) -> Option<Bytes> {
-        match self {
-            Self::Empty => Some(Bytes::new()),
-            Self::Buffered(buffered, _) if buffered.as_ref().len() <= LARGEST_BODY => Some(Bytes::copy_from_slice(buffered.as_ref())),
-            _ => None,
-        }
-    }
-
-    /// The body as a signature sees it.
-    fn seen(&self) -> Body<'_> {
-        match self {
-            Self::Empty => Body::Empty,
-            Self::Buffered(_, BodyDigest::Empty) => Body::Empty,
-            Self::Buffered(buffered, digest) => Body::Bytes(buffered.as_ref(), *digest),
-            Self::Spooled(_, digest) => Body::Digest(*digest),
-            Self::Compare { declared, .. } => Body::Digest(BodyDigest::Sha256(*declared)),
-        }
-    }
-}
-
-/// Reads what has to be read before the signature can be judged. A digest that is `declared` is held to, also when the body is
-/// read whole (RFC 9530 section 2).
-async fn read_signed_body(
-    worker: &Worker,
-    declared: Option<signature::ContentDigest>,
-    body_use: BodyUse,
-    limit: u64,
-    mut body: RequestBody,
-) -> Result<SignedBody, Refusal> {
-    if body.is_end() {
-        declared.map_or(Ok(()), |declared| declared.check(b""))?;
-        return Ok(SignedBody::Empty);
-    }
-    let known = body.size_hint().exact();
-    // A scheme that signs the bytes themselves needs all of them before anything can be said.
-    let needs_bytes = body_use == BodyUse::Bytes;
-    if needs_bytes && known.is_some_and(|length| length > limit) {
-        return Err(too_large_to_sign(limit));
-    }
-    if let (Some(declared), Some(length)) = (declared, known)
-        && length > limit
-    {
-        return Ok(SignedBody::Compare { start: None, body, declared: declared.alone()? });
-    }
-    if known.is_some_and(|length| length > worker.shared.spool.per_request.max(limit)) {
-        return Err(Code::BodyDigestRequired.into());
-    }
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    match read_ahead(&mut body, most, &worker.shared.body_budget).await? {
-        ReadAhead::Whole(buffered, digest) => {
-            declared.map_or(Ok(()), |declared| declared.check(buffered.as_ref()))?;
-            Ok(SignedBody::Buffered(buffered, digest))
-        }
-        ReadAhead::More(..) if needs_bytes => Err(too_large_to_sign(limit)),
-        ReadAhead::More(start, hasher) => match declared {
-            Some(declared) => Ok(SignedBody::Compare { start: Some((start, hasher)), body, declared: declared.alone()? }),
-            None => {
-                let (spooled, digest) = worker.shared.spool.fill(start, hasher, &mut body).await?;
-                Ok(SignedBody::Spooled(spooled.into_body(), digest))
-            }
-        },
-    }
-}
-
-fn too_large_to_sign(limit: u64) -> Refusal {
-    Refusal::with(
-        Code::BodyTooLarge,
-        format!("this signature scheme signs the body itself, and bodies up to {limit} bytes are read for that"),
-    )
 }

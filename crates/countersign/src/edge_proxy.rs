@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
-use crate::authenticate::{self, Passed, Refused};
+use crate::authenticate::{self, Asked, Passed, Refused};
 use crate::body::{AnswerBody, ForwardBody, RequestBody};
 use crate::connection::Open;
 use crate::reserved::Reserved;
@@ -93,7 +93,7 @@ async fn answer(
     let most = if upstream.is_some() { u64::MAX } else { self_check::LARGEST_BODY };
     let body = RequestBody::new(body, route.body_limit.unwrap_or(most).min(most))?;
     let has_body = !body.is_end();
-    let passed = match authenticate::run(worker, &snapshot, route, rule, &view, body).await {
+    let passed = match authenticate::run(Asked { worker, snapshot: &snapshot, route, rule, view: &view }, body).await {
         Ok(passed) => passed,
         Err(refused) if refused.refusal.code.status() == 401 => {
             manners.accept_signature = accept_signature(&snapshot, rule, &view, has_body);

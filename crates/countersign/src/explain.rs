@@ -3,21 +3,25 @@
 //! What it says is made from the request and the stored secrets on the control side, never on a data thread. It never says a
 //! secret, a key or the MAC that would have been right, and it opens nothing.
 
+mod hidden;
+mod members;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use countersign_core::id::ProfileName;
 use countersign_core::now::UnixMillis;
 use countersign_core::request_view::{RequestView, Scheme};
-use countersign_core::signature::diagnose::{Diagnosis, Finding, Known, Limits as DiagnosisLimits, OtherSecret, Suspect, Whose, diagnose};
-use countersign_core::signature::{Body, Head, LiveKey, Profile, Trace};
+use countersign_core::signature::diagnose::{Diagnosis, Known, Limits as DiagnosisLimits, OtherSecret, Suspect, Whose, diagnose};
+use countersign_core::signature::{Body, Head, LiveKey, Profile};
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
+use self::hidden::{hide_macs, without_secrets};
+use self::members::difference;
+pub use self::members::{hints, seconds, trace_members};
 use crate::snapshot::Snapshot;
 
 /// The largest body that is kept and looked at, in bytes.
@@ -194,124 +198,6 @@ pub enum Reader<'s> {
     },
 }
 
-/// Leaves of each MAC only its beginning, wherever a field holds it: a request that was refused can become good by waiting. And
-/// takes out secrets of ours.
-fn hide_macs(trace: &mut Trace, profile: &Profile) {
-    let name = profile.mac_field();
-    let is_mac = |field: &str| field.strip_suffix("[]").unwrap_or(field) == name;
-    let macs: Vec<Vec<u8>> =
-        trace.fields.iter().filter(|(field, mac)| is_mac(field) && !mac.is_empty()).map(|(_, mac)| mac.clone()).collect();
-    for (_, value) in &mut trace.fields {
-        for mac in &macs {
-            if let Some(at) = value.windows(mac.len()).position(|part| part == mac) {
-                let beginning = std::str::from_utf8(mac).ok().and_then(|mac| mac.get(..8)).unwrap_or_default();
-                value.splice(at..at + mac.len(), format!("{beginning}<signature>").into_bytes());
-            }
-        }
-    }
-    let named = trace.fields.iter_mut().chain(&mut trace.pieces).map(|(_, text)| text);
-    for bytes in named.chain(&mut trace.strings_to_sign) {
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            *bytes = without_secrets(text).into_bytes();
-        }
-    }
-}
-
-/// A text without secrets of ours, which clients put where a key id belongs.
-fn without_secrets(text: &str) -> String {
-    let mut shown = text.to_owned();
-    for prefix in ["css_", "csk_"] {
-        let mut from = 0;
-        while let Some(at) = shown.get(from..).and_then(|rest| rest.find(prefix)).map(|at| at + from) {
-            let body = at + prefix.len();
-            let length = shown.get(body..).unwrap_or_default().bytes().take_while(u8::is_ascii_alphanumeric).count();
-            from = body;
-            if length >= 32 {
-                shown.replace_range(body..body + length, "<secret>");
-                from = body + "<secret>".len();
-            }
-        }
-    }
-    shown
-}
-
-/// The findings of a diagnosis, for programs.
-pub fn hints(diagnosis: &Diagnosis) -> Value {
-    let hint = |finding: &Finding| {
-        json!({
-            "mistakes": finding.mistakes.iter().map(|mistake| mistake.as_str()).collect::<Vec<_>>(),
-            "verifies": finding.verifies,
-            "words": finding.words,
-            "fix": finding.fix,
-        })
-    };
-    diagnosis.findings.iter().map(hint).collect()
-}
-
-/// Where the caller's own string to sign first differs from ours, for programs.
-fn difference(diagnosis: &Diagnosis) -> Option<Value> {
-    let difference = diagnosis.difference.as_ref()?;
-    Some(json!({
-        "in": difference.piece,
-        "line": difference.line,
-        "byte": difference.byte,
-        "expected": difference.ours,
-        "given": difference.theirs,
-    }))
-}
-
-/// What a trace says, for programs.
-pub fn trace_members(trace: &Trace, profile: &Profile) -> Map<String, Value> {
-    let mut members = Map::new();
-    members.insert("fields".into(), by_name(&trace.fields).into());
-    let mut strings = trace.strings_to_sign.iter();
-    let first = strings.next();
-    members.insert("string_to_sign".into(), first.map(|bytes| text(bytes)).into());
-    if let Some(bytes) = first.filter(|bytes| std::str::from_utf8(bytes).is_err()) {
-        members.insert("string_to_sign_base64".into(), STANDARD.encode(bytes).into());
-    }
-    members.insert("alternatives".into(), strings.map(|bytes| text(bytes)).collect());
-    members.insert("pieces".into(), by_name(&trace.pieces).into());
-    members.insert(
-        "coverage".into(),
-        json!({
-            "covered": trace.covered,
-            "partly": trace.partly,
-            "uncovered": trace.uncovered,
-            "named_uncovered": profile.uncovered().names().collect::<Vec<_>>(),
-        }),
-    );
-    members.insert("signed_at".into(), trace.signed_at.map(seconds).into());
-    members.insert("good_until".into(), trace.good_until.map(seconds).into());
-    members
-}
-
-/// Texts by name; a name that comes more than once has a list. What is no text stands in base64 under `NAME_base64`.
-fn by_name(named: &[(String, Vec<u8>)]) -> Map<String, Value> {
-    let mut all: Map<String, Value> = Map::new();
-    for (name, bytes) in named {
-        let (name, value) = match std::str::from_utf8(bytes) {
-            Ok(text) => (name.clone(), text.into()),
-            Err(_) => (format!("{name}_base64"), STANDARD.encode(bytes).into()),
-        };
-        match all.get_mut(&name) {
-            None => _ = all.insert(name, value),
-            Some(Value::Array(list)) => list.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
-    }
-    all
-}
-
-/// Unix seconds: a whole number where it is one.
-pub fn seconds(at: UnixMillis) -> Value {
-    if at.millis() % 1000 == 0 { at.seconds().into() } else { (at.millis() as f64 / 1000.0).into() }
-}
-
-fn text(bytes: &[u8]) -> Value {
-    String::from_utf8_lossy(bytes).into_owned().into()
-}
-
 /// How often explanations are given. Who asks too often gets none: they are a help, not a promise.
 #[derive(Debug, Default)]
 pub struct Allowance(AtomicU64);
@@ -334,31 +220,6 @@ pub async fn explain(control: &tokio::runtime::Handle, sample: Arc<Sample>, snap
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_comes_twice_has_a_list() {
-        let named = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")].map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
-        assert_eq!(Value::Object(by_name(&named)), json!({"a": ["1", "3", "4"], "b": "2"}));
-    }
-
-    #[test]
-    fn what_is_no_text_stands_in_base64() {
-        let named = [("mac".to_owned(), vec![0xff, 0xef]), ("a".to_owned(), b"1".to_vec())];
-        assert_eq!(Value::Object(by_name(&named)), json!({"mac_base64": "/+8=", "a": "1"}));
-    }
-
-    #[test]
-    fn secrets_are_not_shown_wherever_they_stand() {
-        let secret = format!("css_{}", "0a".repeat(36));
-        assert_eq!(without_secrets(&format!("a {secret}&csk_{} css_short", "1".repeat(40))), "a css_<secret>&csk_<secret> css_short");
-        assert_eq!(without_secrets("css_"), "css_");
-    }
-
-    #[test]
-    fn seconds_are_whole_where_they_are() {
-        let of = |millis| seconds(UnixMillis::from_millis(millis)).to_string();
-        assert_eq!((of(1_764_000_000_000), of(1_764_000_000_500), of(-500)), ("1764000000".into(), "1764000000.5".into(), "-0.5".into()));
-    }
 
     #[test]
     fn an_allowance_is_for_one_second() {

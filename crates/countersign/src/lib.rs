@@ -26,6 +26,7 @@ pub mod problem;
 pub mod reserved;
 pub mod respond;
 pub mod self_check;
+pub mod signed_body;
 pub mod snapshot;
 pub mod spool;
 pub mod token_memory;
