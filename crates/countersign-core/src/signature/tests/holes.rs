@@ -129,27 +129,9 @@ algorithm = "hmac-sha256"
 
 #[test]
 fn what_is_checked_never_gives_bytes_to_its_neighbour() {
-    let load = |nonce: &str, message: &str| -> Result<Profile, BadProfile> {
-        let text = format!(
-            r#"
-name = "small"
-title = "Small"
-detect = ["header:x-mac"]
-uncovered = ["method", "path", "query", "host", "body", "time", "boundary"]
-[fields]
-mac = "header:x-mac"
-nonce = {{ from = "header:x-nonce", match = '{nonce}' }}
-[let]
-inner = "({{nonce}})"
-[mac]
-algorithm = "hmac-sha256"
-undelimited = true
-message = "{message}"
-[replay]
-once = ["nonce"]
-"#
-        );
-        Profile::load(&text, &Constants::new())
+    let load = |nonce: &str, message: &str| {
+        let fields = format!("nonce = {{ from = \"header:x-nonce\", match = '{nonce}' }}\n[let]\ninner = \"({{nonce}})\"");
+        small(ALL_AND_BOUNDARY, &fields, &format!("{MAC}undelimited = true\nmessage = \"{message}\"\n[replay]\nonce = [\"nonce\"]"))
     };
     let refused = |nonce: &str, message: &str| load(nonce, message).unwrap_err().message.contains("could move");
     assert!(refused("[0-9]{1,9}", "{path}{nonce}"));
@@ -311,22 +293,7 @@ fn what_is_detected_by_what_any_request_has_overlaps_with_everything() {
 
 #[test]
 fn a_value_could_end_in_what_may_be_left_out() {
-    let load = |message: &str| {
-        let text = format!(
-            r#"
-name = "small"
-title = "Small"
-detect = ["header:x-mac"]
-uncovered = ["method", "path", "query", "host", "body", "time"]
-[fields]
-mac = "header:x-mac"
-[mac]
-algorithm = "hmac-sha256"
-message = {message}
-"#
-        );
-        Profile::load(&text, &Constants::new())
-    };
+    let load = |message: &str| small(ALL, "", &format!("{MAC}message = {message}"));
     let cut = |message: &str| load(message).is_err_and(|bad| bad.message.contains("side by side"));
     assert!(cut(r#"["{path}", { text = "{body | md5 | hex}", when = "body" }]"#));
     assert!(cut(r#"["{path}", { text = "x", when = "body" }]"#));
