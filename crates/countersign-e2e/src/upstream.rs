@@ -71,6 +71,8 @@ struct Record {
     requests: Vec<Received>,
     /// Connections that ended within a message.
     broken: usize,
+    /// Connections that ended while an answer was still to come or to end.
+    given_up: usize,
 }
 
 /// The upstream. It lives as long as the process.
@@ -136,6 +138,11 @@ impl RecordingUpstream {
         self.record.lock().expect("the record").broken
     }
 
+    /// How many connections ended while an answer was still to come, or to end.
+    pub fn given_up(&self) -> usize {
+        self.record.lock().expect("the record").given_up
+    }
+
     /// The first bytes of every connection.
     pub fn bytes(&self) -> Vec<Vec<u8>> {
         self.record.lock().expect("the record").bytes.clone()
@@ -149,6 +156,7 @@ impl RecordingUpstream {
         record.heads.clear();
         record.requests.clear();
         record.broken = 0;
+        record.given_up = 0;
     }
 }
 
@@ -190,7 +198,7 @@ impl Reader {
                 Reply::Close => (Vec::new(), false),
                 Reply::Silence => {
                     while self.fill() {}
-                    return;
+                    return self.record.lock().expect("the record").given_up += 1;
                 }
                 Reply::EchoAfter(bytes) => {
                     let _ = self.stream.write_all(&bytes);
@@ -210,7 +218,7 @@ impl Reader {
         loop {
             let bytes = std::mem::take(&mut self.buffer);
             if self.stream.write_all(&bytes).is_err() || !self.fill() {
-                return;
+                return self.record.lock().expect("the record").given_up += 1;
             }
         }
     }

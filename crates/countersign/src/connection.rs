@@ -16,13 +16,12 @@ use countersign_core::forwarded::Proxies;
 use countersign_core::head::HeadLimits;
 use countersign_core::request_view::Connection;
 use http::HeaderValue;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::sync::watch;
 
 use crate::config::{Config, Limits, Listener};
 use crate::edge_proxy;
-use crate::head_gate::{GateState, HeadGate, Wait};
+use crate::head_gate::{self, GateState, HeadGate, Wait};
 use crate::listen::Stage;
 use crate::problem;
 use crate::reserved::ReservedPaths;
@@ -169,12 +168,12 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
             Ok::<_, Infallible>(open.gate.answer(response))
         }
     });
-    let mut server = http1::Builder::new();
+    let mut server = head_gate::server();
     // The gate has counted them. Hyper's own count is only raised where it must be, as that costs it an allocation.
     if most_headers > HYPERS_MOST_HEADERS {
         server.max_headers(most_headers);
     }
-    let mut served = pin!(server.half_close(false).serve_connection(gated, service).with_upgrades());
+    let mut served = pin!(server.serve_connection(gated, service).with_upgrades());
     let mut obeyed = Order::Serve;
     let ended = std::future::poll_fn(|context| {
         let mut waker = open.waker.borrow_mut();
@@ -261,7 +260,12 @@ impl Open {
             Wait::Head => limits.head_time,
             Wait::Body | Wait::Stream | Wait::Reader => limits.body_idle_time,
             Wait::Close => CLOSING_TIME,
-            Wait::Answer | Wait::Tunnel => return,
+            // Most answers are there before a client could be gone.
+            Wait::Answer => {
+                self.gate.watch_client();
+                return self.wake();
+            }
+            Wait::Tunnel => return,
         };
         if now.saturating_duration_since(since) >= most {
             match self.gate.waits_for() {

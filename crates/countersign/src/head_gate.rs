@@ -5,10 +5,11 @@
 //! by the gate itself, in its place behind all earlier answers. After a chunked request nothing follows on the connection;
 //! behind an upgrade bytes wait until the edge knows whether they are requests.
 //!
-//! What must be known of hyper: while an exchange is under way it reads ahead to notice that the client has gone, and then
-//! takes an end of input as a reason to drop the answer. It may therefore see an end that is not real only between exchanges.
-//! `Answer` tells the gate that the answer is complete; the flush behind it tells that it is written, and then hyper is between
-//! exchanges or closing.
+//! What must be known of hyper: it flushes whenever the connection is polled, and it could read ahead to notice that the client
+//! has gone, which costs it a buffer for each request. [`server`] tells it not to. The gate does that itself, from the flush,
+//! for the few answers that take long (`GateState::watch_client`), and then fails, which makes hyper drop the answer. An end of
+//! input that is not real is shown to hyper only between exchanges. `Answer` tells the gate that the answer is complete; the
+//! flush behind it tells that it is written, and then hyper is between exchanges or closing.
 
 #[cfg(test)]
 mod agreement;
@@ -32,6 +33,7 @@ use bytes::{Buf as _, BytesMut};
 use countersign_core::code::Code;
 use countersign_core::head::{BodyLength, HeadLimits, HeadScanner, Scan};
 use hyper::rt::ReadBufCursor;
+use hyper::server::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::chunks::Chunks;
@@ -67,6 +69,13 @@ pub struct HeadGate<IO> {
     closing: Closing,
 }
 
+/// Hyper as it must be set up behind a gate.
+pub fn server() -> http1::Builder {
+    let mut server = http1::Builder::new();
+    server.half_close(true);
+    server
+}
+
 /// What the next byte for hyper belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -89,8 +98,8 @@ enum Stage {
 impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
     /// A gate in front of `io`.
     ///
-    /// `render` writes a refusal as a complete HTTP/1.1 response that ends the connection. Hyper must allow `limits.headers`
-    /// headers and must not be told to allow half-closed connections.
+    /// `render` writes a refusal as a complete HTTP/1.1 response that ends the connection. Hyper must be set up by [`server`], and
+    /// must allow `limits.headers` headers.
     pub fn new(io: IO, limits: HeadLimits, state: Arc<GateState>, render: impl Fn(Code) -> Vec<u8> + Send + 'static) -> Self {
         Self {
             io,
@@ -228,6 +237,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
         Poll::Ready(Ok(read as u64))
     }
 
+    /// Fails when the client has gone while its answer is under way.
+    fn check_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_read = match self.stage {
+            Stage::Answer => !self.state.is_upgraded(),
+            Stage::Stream(chunks) => chunks.is_over(),
+            _ => false,
+        };
+        if is_read && let Poll::Ready(ended) = self.poll_ahead(cx) {
+            return ended.and(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(())
+    }
+
     /// Looks for the end of input while an answer is under way. Ready when there is one; what comes instead is kept.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.kept.is_empty() {
@@ -290,7 +312,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
         let gate = self.get_mut();
         ready!(Pin::new(&mut gate.io).poll_flush(cx))?;
         // Hyper flushes only when it has written all it has.
-        if !gate.flushed && gate.state.is_answered() {
+        if !gate.flushed && !gate.state.is_answered() && gate.state.is_client_watched() {
+            gate.check_client(cx)?;
+        } else if !gate.flushed && gate.state.is_answered() {
             gate.flushed = true;
             if gate.stage == Stage::Answer && !gate.state.is_upgraded() {
                 gate.begin();

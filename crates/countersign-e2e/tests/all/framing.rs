@@ -1,6 +1,6 @@
 //! Requests that two parsers would delimit differently. None reaches the upstream, and what is smuggled behind them is never a request.
 
-use countersign_e2e::{RecordingUpstream, Reply, Scene};
+use countersign_e2e::{RecordingUpstream, Reply, Scene, eventually};
 
 /// What is hidden behind each case. If anything parsed it as a request, it would be forwarded.
 const SMUGGLED: &str = "GET /open/smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n";
@@ -168,4 +168,37 @@ fn an_answer_that_cannot_be_relayed_is_not_the_clients_fault() {
     let answer = b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nok";
     let scene = Scene::start_with(RecordingUpstream::start_with(|_| Reply::Bytes(answer.to_vec())), "");
     scene.get("/open/x", "").assert_refused("upstream_outcome_unknown");
+}
+
+#[test]
+fn a_client_that_has_gone_takes_its_request_from_the_upstream() {
+    let begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nseen\r\n";
+    let stream = begun.to_owned();
+    let upstream = RecordingUpstream::start_with(move |request| match request.request_line().contains("/silent") {
+        true => Reply::Silence,
+        false => Reply::EchoAfter(stream.clone().into_bytes()),
+    });
+    let patient = format!(
+        "[upstream.patient]\nurl = \"http://{}\"\nresponse_seconds = 120\n\
+         [[route]]\npath = \"/patient/*\"\nrequire = \"anyone\"\nupstream = \"patient\"\n",
+        upstream.address()
+    );
+    let scene = Scene::start_with(upstream, &patient);
+    let requests = [
+        "GET /patient/silent HTTP/1.1\r\nHost: api.test\r\n\r\n",
+        "POST /patient/silent HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        "GET /patient/stream HTTP/1.1\r\nHost: api.test\r\n\r\n",
+    ];
+    for request in requests {
+        scene.upstream.forget();
+        let mut connection = scene.connect();
+        connection.send(request.as_bytes());
+        if request.contains("stream") {
+            assert_eq!(connection.answer_to_head().status, 200);
+        }
+        eventually("the request arrives", || scene.upstream.requests().len() == 1);
+        assert_eq!(scene.upstream.given_up(), 0, "{request}");
+        drop(connection);
+        eventually("the upstream is told", || scene.upstream.given_up() == 1);
+    }
 }

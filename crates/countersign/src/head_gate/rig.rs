@@ -23,7 +23,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::head_gate::{GateState, HeadGate};
+use crate::head_gate::{GateState, HeadGate, server};
 
 /// One side of a connection. Each piece is one read of the server.
 #[derive(Default)]
@@ -290,7 +290,7 @@ pub fn agree(script: &Script, limits: HeadLimits) {
         })
     };
     let gate = HeadGate::new(wire.clone(), limits, Arc::clone(&state), render);
-    let mut connection = pin!(hyper::server::conn::http1::Builder::new().serve_connection(gate, service).with_upgrades());
+    let mut connection = pin!(server().serve_connection(gate, service).with_upgrades());
     let bell = Arc::new(Bell::default());
     let mut over = false;
     let mut settle = |connection: &mut Pin<&mut _>| {

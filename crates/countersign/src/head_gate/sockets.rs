@@ -7,22 +7,21 @@ use bytes::Bytes;
 use countersign_core::head::HeadLimits;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::rig::render;
-use super::{GateState, HeadGate};
+use super::{GateState, HeadGate, server};
 
 /// Sends all of `request` without reading, and only then reads the answer. `/early` is answered without reading its body.
 async fn talk(request: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (server, _) = listener.accept().await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
     let state = Arc::new(GateState::new());
-    let gate = HeadGate::new(server, HeadLimits::default(), Arc::clone(&state), render);
+    let gate = HeadGate::new(accepted, HeadLimits::default(), Arc::clone(&state), render);
     let service = service_fn(move |request: Request<Incoming>| {
         let state = Arc::clone(&state);
         async move {
@@ -35,7 +34,7 @@ async fn talk(request: Vec<u8>) -> String {
             Ok::<_, Infallible>(state.answer(response))
         }
     });
-    let serving = http1::Builder::new().serve_connection(gate, service).with_upgrades();
+    let serving = server().serve_connection(gate, service).with_upgrades();
     let talking = async move {
         // Sending into a connection that is being closed may fail; the answer must be there all the same.
         let _ = client.write_all(&request).await;

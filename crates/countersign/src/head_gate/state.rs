@@ -41,6 +41,7 @@ pub struct GateState {
     mark: AtomicU32,
     released: AtomicU32,
     answered: AtomicBool,
+    watched: AtomicBool,
     last: AtomicBool,
     asks_upgrade: AtomicBool,
     upgraded: AtomicBool,
@@ -87,6 +88,12 @@ impl GateState {
     pub fn time_out(&self) {
         self.overdue.store(true, Relaxed);
         self.wake();
+    }
+
+    /// The answer takes a while: until it is written, the gate notices when the client has gone, from the next time on that the
+    /// connection is polled.
+    pub fn watch_client(&self) {
+        self.watched.store(true, Relaxed);
     }
 
     /// What the connection waits for.
@@ -149,6 +156,7 @@ impl GateState {
 
     pub(super) fn begin(&self) {
         self.answered.store(false, Relaxed);
+        self.watched.store(false, Relaxed);
         self.wait_for(Wait::Idle);
     }
 
@@ -163,6 +171,10 @@ impl GateState {
 
     pub(super) fn is_answered(&self) -> bool {
         self.answered.load(Relaxed)
+    }
+
+    pub(super) fn is_client_watched(&self) -> bool {
+        self.watched.load(Relaxed)
     }
 
     pub(super) fn is_last(&self) -> bool {

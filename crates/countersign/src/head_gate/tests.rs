@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -68,7 +67,7 @@ async fn serve(io: DuplexStream, state: Arc<GateState>, seen: Rc<RefCell<Vec<See
         }
     });
     // How a connection ends is seen on the other side.
-    let _ = http1::Builder::new().auto_date_header(false).max_headers(20).serve_connection(gate, service).with_upgrades().await;
+    let _ = server().auto_date_header(false).max_headers(20).serve_connection(gate, service).with_upgrades().await;
 }
 
 /// Lets everybody else go on as far as they can.
@@ -282,6 +281,32 @@ fn a_connection_can_be_told_to_stop() {
             let (_, read) = tokio::join!(served, client.read_to_string(&mut output));
             read.unwrap();
             in_order(&output, &[answer]);
+        }
+    });
+}
+
+#[test]
+fn a_client_that_goes_is_noticed_when_it_is_watched() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let posted = |body| format!("POST /never HTTP/1.1\r\nHost: a\r\n{body}");
+        let bodies = ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"];
+        for (request, goes_first) in bodies.into_iter().flat_map(|body| [(posted(body), true), (posted(body), false)]) {
+            let (mut client, server) = tokio::io::duplex(1 << 16);
+            let state: Arc<GateState> = Arc::default();
+            let mut served = Box::pin(serve(server, Arc::clone(&state), Rc::default()));
+            client.write_all(request.as_bytes()).await.unwrap();
+            tokio::select! { biased; () = &mut served => panic!("it ended"), () = pause() => {} }
+            if goes_first {
+                drop(client);
+                tokio::select! { biased; () = &mut served => panic!("it was not watched"), () = pause() => {} }
+                state.watch_client();
+            } else {
+                state.watch_client();
+                tokio::select! { biased; () = &mut served => panic!("the client is there"), () = pause() => {} }
+                drop(client);
+            }
+            served.await;
         }
     });
 }
