@@ -1,7 +1,6 @@
 //! How the upstream is told who came: the one function that takes every spelling of our headers off a request and then sets
 //! them. It runs on every forwarded request, whatever its route and whoever sent it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
@@ -181,27 +180,34 @@ pub fn apply(headers: &mut HeaderMap, names: &IdentityHeaderNames, permit: &Perm
 }
 
 fn strip(headers: &mut HeaderMap, names: &IdentityHeaderNames, forward_credentials: bool) {
-    loop {
-        // A few at a time, so that nothing is allocated for them.
-        let mut found: [Option<Cow<'_, HeaderName>>; 8] = [const { None }; 8];
-        let going = headers.keys().filter_map(|name| {
-            let known = names.ours.find(name);
-            let credential =
-                |name| names.credentials.find(name).filter(|_| name != AUTHORIZATION || has_credential(headers, &names.schemes));
-            let known = if forward_credentials { known } else { known.or_else(|| credential(name)) };
-            // The usual spelling is at hand and need not be taken from the request.
-            known.map(|known| if known == name { Cow::Borrowed(known) } else { Cow::Owned(name.clone()) })
-        });
-        for (slot, name) in found.iter_mut().zip(going) {
-            *slot = Some(name);
+    // By their places: which of the names are there as they are usually spelled. Nothing is taken from the request for these.
+    let (mut ours, mut credentials) = (0u64, 0u64);
+    let mut unusual = Vec::new();
+    for name in headers.keys() {
+        let credential = || {
+            let found = names.credentials.find(name).filter(|_| !forward_credentials);
+            found.filter(|_| name != AUTHORIZATION || has_credential(headers, &names.schemes))
+        };
+        let (found, places) = match names.ours.find(name) {
+            Some(found) => (Some(found), &mut ours),
+            None => (credential(), &mut credentials),
+        };
+        match found {
+            Some((place @ 0..64, known)) if known == name => *places |= 1 << place,
+            Some(_) => unusual.push(name.clone()),
+            None => {}
         }
-        let full = found.iter().all(Option::is_some);
-        for name in found.iter().flatten() {
-            headers.remove(&**name);
+    }
+    for (known, mut places) in [(&names.ours, ours), (&names.credentials, credentials)] {
+        while places != 0 {
+            if let Some(name) = known.names.get(places.trailing_zeros() as usize) {
+                headers.remove(name);
+            }
+            places &= places.wrapping_sub(1);
         }
-        if !full {
-            return;
-        }
+    }
+    for name in unusual {
+        headers.remove(name);
     }
 }
 
@@ -268,15 +274,17 @@ impl Folded {
         self.find(name).is_some()
     }
 
-    /// The name that a spelling stands for.
-    fn find(&self, spelled: &HeaderName) -> Option<&HeaderName> {
+    /// The name that a spelling stands for, and its place.
+    fn find(&self, spelled: &HeaderName) -> Option<(usize, &HeaderName)> {
         let bytes = spelled.as_str().as_bytes();
         if self.lengths & 1 << bytes.len().min(63) == 0 {
             return None;
         }
         let same = |known: &str| known.len() == bytes.len() && known.bytes().zip(bytes).all(|(known, byte)| fold(known) == fold(*byte));
         // Nearly every name is spelled as usual, and that is seen at once.
-        self.names.iter().find(|known| *known == spelled).or_else(|| self.names.iter().find(|known| same(known.as_str())))
+        let place = self.names.iter().position(|known| known == spelled);
+        let place = place.or_else(|| self.names.iter().position(|known| same(known.as_str())))?;
+        Some((place, self.names.get(place)?))
     }
 }
 
@@ -316,6 +324,8 @@ mod tests {
     use super::*;
     use crate::decide::tests::{permit_for, verified};
     use crate::rule::Kind;
+    use crate::signature::built_in::BUILT_IN;
+    use crate::signature::load::Constants;
     use crate::verified::Verified;
     use proptest::prelude::*;
 
@@ -387,6 +397,21 @@ mod tests {
             assert_eq!(applied(&[("authorization", value)], &nobody, false).len(), usize::from(stays), "{value}");
         }
         assert_eq!(applied(&[("authorization", "Basic YTpi"), ("authorization", "Bearer x")], &nobody, false).len(), 0);
+    }
+
+    #[test]
+    fn the_credentials_of_every_scheme_are_taken_off_however_many_there_are() {
+        let load = |(_, text): &(&str, &str)| Profile::load(text, &Constants::new()).ok();
+        let profiles: Vec<_> = BUILT_IN.iter().filter_map(load).collect();
+        let mut names = IdentityHeaderNames::default().with_credentials(&profiles);
+        // More than are looked at by their places.
+        (0..64).for_each(|n| names.credentials.add(&format!("x-scheme-{n}").parse().unwrap()));
+        let known = names.credentials.names.clone();
+        assert!(known.len() > 100, "{}", known.len());
+        let mut headers: HeaderMap = known.iter().map(|name| (name.clone(), HeaderValue::from_static("Bearer x"))).collect();
+        headers.insert("accept", HeaderValue::from_static("*/*"));
+        apply(&mut headers, &names, &permit_for(vec![]), false, &mut KeptValues::default());
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
     }
 
     #[test]

@@ -42,10 +42,12 @@ pub fn find<'v>(view: &'v RequestView<'_>, rule: &Rule, profiles: &'v [Profile])
             // `check` does not let such a rule through. Without its profile a signature cannot be judged, so it is not skipped.
             return Err(Code::CouldNotDecide.into());
         };
-        if let Some(fields) = profile.find_fields(Head::of(view))?
-            && presented.signature.replace(fields).is_some()
-        {
+        let found = profile.find_fields(Head::of(view))?;
+        if found.is_some() && presented.signature.is_some() {
             return Err(ambiguous("signatures of two schemes"));
+        }
+        if found.is_some() {
+            presented.signature = found;
         }
     }
     Ok(presented)

@@ -51,7 +51,7 @@ pub struct ReplaySettings {
     /// secret leaves room for others. In [`Tier::Minutes`] a claim stays for up to twice both windows together, elsewhere for
     /// up to an eighth longer than it must.
     pub claims_per_secret: u32,
-    /// How many claims are kept at once in each tier in all. One takes about 100 bytes.
+    /// How many claims are kept at once in each tier in all. One takes about 50 bytes.
     pub claims_in_all: u64,
     /// How many secrets can have a counter. They are never forgotten. One takes about 40 bytes.
     pub counters_in_all: u32,
@@ -270,7 +270,8 @@ impl ReplayCache for MemoryReplay {
             }
         };
         if let Some(raising) = raising {
-            raising.done().await?;
+            // Boxed: few claims wait, and all would carry what waiting takes.
+            Box::pin(raising.done()).await?;
         }
         Ok(Claim::First)
     }

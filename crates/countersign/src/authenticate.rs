@@ -104,9 +104,9 @@ pub async fn run(asked: Asked<'_>, body: RequestBody) -> Result<Passed, Refused>
         let shown = ShownApiKey::parse(shown)?;
         evidence.add(api_key::verify(&shown, snapshot.keys.find_api_key(shown.hash()), now)?);
     }
-    let (body, compared) = match presented.signature {
+    let (body, compared) = match &presented.signature {
         Some(fields) => {
-            let signed = check_signature(asked, &fields, body, now).await?;
+            let signed = check_signature(asked, fields, body, now).await?;
             evidence.add_signature(fields.profile().name(), signed.identity);
             (signed.body, signed.compared)
         }
@@ -194,13 +194,19 @@ async fn check_signature(asked: Asked<'_>, fields: &Fields<'_>, body: RequestBod
     // A self-check looks at all of a body that it takes.
     let self_check = if matches!(route.action, Action::SelfCheck { .. }) { self_check::LARGEST_BODY } else { 0 };
     let limit = worker.shared.config.limits.signed_body_bytes.max(self_check);
-    let reading = read_signed_body(worker, declared, fields.profile().body_use(), limit, body);
-    let body = match fields.good_until() {
-        Some(end) if there => {
-            let read = tokio::time::timeout(end.since(worker.now()), reading).await;
-            read.map_err(|_elapsed| Refusal::from(Code::TimestampTooOld))??
+    let body = if there {
+        // Boxed: few signed requests have a body, and all would carry what reading one takes.
+        let reading = Box::pin(read_signed_body(worker, declared, fields.profile().body_use(), limit, body));
+        match fields.good_until() {
+            Some(end) => {
+                let read = tokio::time::timeout(end.since(worker.now()), reading).await;
+                read.map_err(|_elapsed| Refusal::from(Code::TimestampTooOld))??
+            }
+            None => reading.await?,
         }
-        _ => reading.await?,
+    } else {
+        declared.map_or(Ok(()), |declared| declared.check(b""))?;
+        SignedBody::Empty
     };
     // Read again: while the body came in, the key may have been disabled and its secret removed.
     let (snapshot, now) = (worker.snapshot(), if there { worker.now() } else { now });

@@ -52,7 +52,7 @@ impl SignedBody {
     }
 }
 
-/// Reads what has to be read before the signature can be judged. A digest that is `declared` is held to, also when the body is
+/// Reads what has to be read of a body before the signature can be judged. A digest that is `declared` is held to, also when the body is
 /// read whole (RFC 9530 section 2).
 ///
 /// # Errors
@@ -64,10 +64,6 @@ pub async fn read_signed_body(
     limit: u64,
     mut body: RequestBody,
 ) -> Result<SignedBody, Refusal> {
-    if body.is_end() {
-        declared.map_or(Ok(()), |declared| declared.check(b""))?;
-        return Ok(SignedBody::Empty);
-    }
     let known = body.size_hint().exact();
     // A scheme that signs the bytes themselves needs all of them before anything can be said.
     let needs_bytes = body_use == BodyUse::Bytes;

@@ -208,14 +208,9 @@ impl LiveSecret {
     }
 
     /// The key of the MAC for this request. `from` learns what of the request went into it, `inputs` the texts.
-    pub(super) fn key(
-        &self,
-        context: &Context<'_, '_>,
-        from: &mut Provenance,
-        inputs: &mut Vec<u8>,
-    ) -> Result<std::borrow::Cow<'_, hmac::Key>, Refusal> {
+    pub(super) fn key(&self, context: &Context<'_, '_>, from: &mut Provenance, inputs: &mut Vec<u8>) -> Result<MadeKey<'_>, Refusal> {
         if let Some((_, key)) = self.keys.iter().find(|(algorithm, _)| *algorithm == context.algorithm) {
-            return Ok(std::borrow::Cow::Borrowed(key));
+            return Ok(MadeKey::Ready(key));
         }
         let rule = &context.profile.key;
         let context = Context { credential: Some(self.credential()), ..*context };
@@ -244,7 +239,24 @@ impl LiveSecret {
                 }
             }
         }
-        Ok(std::borrow::Cow::Owned(key))
+        Ok(MadeKey::Derived(Box::new(key)))
+    }
+}
+
+/// The key of a MAC. Boxed where it was derived: it takes over a kilobyte, which every request would move.
+pub(super) enum MadeKey<'k> {
+    Ready(&'k hmac::Key),
+    Derived(Box<hmac::Key>),
+}
+
+impl std::ops::Deref for MadeKey<'_> {
+    type Target = hmac::Key;
+
+    fn deref(&self) -> &hmac::Key {
+        match self {
+            Self::Ready(key) => key,
+            Self::Derived(key) => key,
+        }
     }
 }
 

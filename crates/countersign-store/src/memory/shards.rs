@@ -18,6 +18,7 @@ pub(super) struct Shards {
     shards: [Mutex<Shard>; SHARDS],
     /// Claims in memory.
     live: AtomicU64,
+    mix: Mix,
 }
 
 struct Shard {
@@ -31,7 +32,9 @@ struct Shard {
 }
 
 struct Generation {
-    keys: HashSet<u128, Mix>,
+    /// The keys of claims, mixed. Of two that are not equal 64 bits are the same once in 2^64 pairs: then a good request is
+    /// refused, and never a bad one let in.
+    keys: HashSet<u64, Mix>,
     /// Claims by fingerprint.
     by_secret: HashMap<u128, u32, Mix>,
     latest_keep: UnixMillis,
@@ -66,12 +69,12 @@ impl Shards {
         let mix = Mix::new();
         let previous = || (0..places).map(|_| Generation::new(mix, 0)).collect();
         let shard = |_| Mutex::new(Shard { forgotten, current: Generation::new(mix, 0), previous: previous(), segment: None });
-        Self { shards: std::array::from_fn(shard), live: AtomicU64::new(0) }
+        Self { shards: std::array::from_fn(shard), live: AtomicU64::new(0), mix }
     }
 
     /// Inserts a claim if neither of its keys is there.
     pub fn insert(&self, claim: &NewClaim, limits: &Limits) -> Inserted {
-        let (secret, nonce, message) = keys(claim);
+        let (secret, nonce, message) = self.keys(claim);
         let mut shard = self.of(secret);
         let Some(segment) = &shard.segment else { return Inserted::Closed };
         if segment.is_broken() {
@@ -94,7 +97,7 @@ impl Shards {
 
     /// Takes over a claim that was read from the log, into a previous generation or the current one.
     pub fn restore(&self, claim: &NewClaim, place: Option<usize>) {
-        let (secret, nonce, message) = keys(claim);
+        let (secret, nonce, message) = self.keys(claim);
         let mut shard = self.of(secret);
         if shard.has(nonce) || claim.keep_until <= shard.forgotten {
             return;
@@ -125,7 +128,7 @@ impl Shards {
             let Shard { current, previous, segment: written, .. } = &mut *shard;
             let Some(previous) = previous.get_mut(place) else { continue };
             // Sized like the last one, so that it does not have to grow under load.
-            let next = Generation::new(current.keys.hasher().to_owned(), current.keys.len());
+            let next = Generation::new(self.mix, current.keys.len());
             *previous = std::mem::replace(current, next);
             latest = latest.max(previous.latest_keep);
             *written = Some(Arc::clone(segment));
@@ -137,7 +140,7 @@ impl Shards {
     pub fn forget(&self, place: usize, forgotten: UnixMillis) {
         for shard in &self.shards {
             let mut shard = lock(shard);
-            let empty = Generation::new(shard.current.keys.hasher().to_owned(), 0);
+            let empty = Generation::new(self.mix, 0);
             shard.forgotten = shard.forgotten.max(forgotten);
             let over = shard.previous.get_mut(place).map(|previous| std::mem::replace(previous, empty));
             drop(shard);
@@ -148,6 +151,16 @@ impl Shards {
     /// How many claims are in memory.
     pub fn live(&self) -> u64 {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// The secret, and the keys of the nonce and of the message under it. The inputs are parts of SHA-256 values, so combining
+    /// them loses nothing; the last bit tells the kinds apart, so that a nonce is never taken for a message.
+    fn keys(&self, claim: &NewClaim) -> (u128, u64, u64) {
+        let secret = u128::from_le_bytes(claim.fingerprint.0);
+        let turned = secret.rotate_left(67);
+        let nonce = (u128::from_le_bytes(claim.nonce) ^ turned) & !1;
+        let message = (u128::from_le_bytes(claim.message) ^ turned) | 1;
+        (secret, self.mix.of(nonce), self.mix.of(message))
     }
 
     fn of(&self, secret: u128) -> MutexGuard<'_, Shard> {
@@ -163,7 +176,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 impl Shard {
-    fn has(&self, key: u128) -> bool {
+    fn has(&self, key: u64) -> bool {
         self.current.keys.contains(&key) || self.previous.iter().any(|generation| generation.keys.contains(&key))
     }
 
@@ -178,7 +191,7 @@ impl Generation {
         Self { keys: HashSet::with_capacity_and_hasher(expected, mix), by_secret: HashMap::with_hasher(mix), latest_keep: UnixMillis::MIN }
     }
 
-    fn insert(&mut self, secret: u128, nonce: u128, message: u128, keep_until: UnixMillis) {
+    fn insert(&mut self, secret: u128, nonce: u64, message: u64, keep_until: UnixMillis) {
         self.keys.insert(nonce);
         self.keys.insert(message);
         let count = self.by_secret.entry(secret).or_insert(0);
@@ -197,17 +210,7 @@ fn last_moment(claim: &NewClaim) -> UnixMillis {
     if claim.tier == Tier::Untimed { claim.signed_at } else { claim.keep_until }
 }
 
-/// The secret, and the keys of the nonce and of the message under it. The inputs are parts of SHA-256 values, so combining them
-/// loses nothing; the last bit tells the kinds apart, so that a nonce is never taken for a message.
-fn keys(claim: &NewClaim) -> (u128, u128, u128) {
-    let secret = u128::from_le_bytes(claim.fingerprint.0);
-    let turned = secret.rotate_left(67);
-    let nonce = (u128::from_le_bytes(claim.nonce) ^ turned) & !1;
-    let message = (u128::from_le_bytes(claim.message) ^ turned) | 1;
-    (secret, nonce, message)
-}
-
-/// Keys are well mixed already; what is added is a secret of the process, so that nobody can choose nonces that share a bucket.
+/// Keys are spread well already; what is added is a secret of the process, so that nobody can choose nonces that share a place.
 #[derive(Clone, Copy)]
 struct Mix(u64, u64);
 
@@ -215,6 +218,12 @@ impl Mix {
     fn new() -> Self {
         let random = RandomState::new();
         Self(random.hash_one(1u8), random.hash_one(2u8) | 1)
+    }
+
+    fn of(self, key: u128) -> u64 {
+        let (low, high) = (key as u64 ^ self.0, (key >> 64) as u64 ^ self.1);
+        let product = u128::from(low).wrapping_mul(u128::from(high));
+        (product as u64) ^ ((product >> 64) as u64)
     }
 }
 
@@ -234,9 +243,11 @@ struct Mixed {
 
 impl Hasher for Mixed {
     fn write_u128(&mut self, key: u128) {
-        let (low, high) = (key as u64 ^ self.secret.0, (key >> 64) as u64 ^ self.secret.1);
-        let product = u128::from(low).wrapping_mul(u128::from(high));
-        self.state = (product as u64) ^ ((product >> 64) as u64);
+        self.state = self.secret.of(key);
+    }
+
+    fn write_u64(&mut self, mixed: u64) {
+        self.state = mixed;
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -126,7 +126,7 @@ impl<'v> Bench<'v> {
             let fields = bench.fields_of(attempt);
             let context = bench.context(attempt, &fields, None);
             let key = secret.key(&context, &mut Provenance::default(), &mut Vec::new()).ok()?;
-            Some(key.into_owned())
+            Some(hmac::Key::clone(&key))
         })
     }
 
