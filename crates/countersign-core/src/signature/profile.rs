@@ -348,6 +348,16 @@ impl Profile {
         self.time.as_ref().filter(|time| time.at.is_some()).map_or(Duration::ZERO, |time| time.future)
     }
 
+    /// Whether its signatures have a time.
+    pub const fn is_timed(&self) -> bool {
+        self.time.is_some()
+    }
+
+    /// Whether its requests have a number that must grow.
+    pub const fn has_counter(&self) -> bool {
+        self.replay.counter.is_some()
+    }
+
     /// How long its claims are kept, and where: what was claimed under other terms is not found by them.
     pub fn claim_terms(&self) -> String {
         let seconds = |of: &dyn Fn(&TimeRule) -> Duration| self.time.as_ref().map_or(0, |time| of(time).as_secs());
