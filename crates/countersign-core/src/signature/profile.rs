@@ -388,6 +388,20 @@ impl Profile {
         self.fields.get(self.mac).map_or("", |field| &field.name)
     }
 
+    /// Whether its MACs are read from a field, or a member of one, that a trace shows by this name: `mac`, `auth.signature`.
+    pub fn reads_mac_from(&self, shown: &str) -> bool {
+        let shown = shown.strip_suffix("[]").unwrap_or(shown);
+        let reads = self.roots(self.field_slot(self.mac), 8);
+        let rest = |index: usize| shown.strip_prefix(&*self.fields.get(index)?.name);
+        self.slots.iter().filter(|(slot, _)| reads.contains(Parts::slot(*slot))).any(|(_, source)| match source {
+            SlotSource::Field(index) => rest(*index).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+            SlotSource::Member(index, name) => {
+                rest(*index).and_then(|rest| rest.strip_prefix('.')).is_some_and(|member| member.eq_ignore_ascii_case(name))
+            }
+            _ => false,
+        })
+    }
+
     /// The query parameters that its MAC is read from: with them a request is a credential.
     pub fn mac_parameters(&self) -> impl Iterator<Item = &str> {
         let reads = self.roots(self.field_slot(self.mac), 8);
