@@ -78,6 +78,9 @@ pub enum MadeSecret {
 }
 
 impl MadeSecret {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::ApiKey, Self::AdminKey, Self::SigningSecret, Self::RefreshToken];
+
     /// What the credential starts with.
     pub const fn prefix(self) -> &'static str {
         match self {

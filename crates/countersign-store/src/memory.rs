@@ -1,6 +1,6 @@
 //! Replay claims in the memory of one process, logged so that they survive its end.
 //!
-//! A claim is one lock, two lookups in sets and one `write`. What a cache forgets must not come back, so there are four guards:
+//! A claim is one lock, two lookups in sets and one `write`. What a cache forgets must not come back, so there are five guards:
 //!
 //! - The *logs* survive kill -9. Each tier has one of its own, and generations of sets of its own.
 //! - The *mark* M, synced and never below the highest signed timestamp accepted, becomes the *fence* when a log of claims with
@@ -9,6 +9,8 @@
 //!   machine takes none of it. When such a log is lost all the same, a claim without a timestamp is refused for as long as an
 //!   equal one from before would have been kept; and counters are lost (`counters.rs`), which ends only when an operator who has
 //!   replaced the secrets removes the file `counters-lost`.
+//! - Under other *terms* than at the last start ([`ChangedTerms`]) the fences are raised as if the memory was lost; and for as long
+//!   as something from before is kept, it is looked for in all tiers, as a time that is read in another way can be after a fence.
 //! - Claims whose time was over when older ones were *forgotten* are refused, so that a clock that is set back reopens nothing.
 
 mod counters;
@@ -55,9 +57,9 @@ pub struct ReplaySettings {
     pub claims_in_all: u64,
     /// How many secrets can have a counter. They are never forgotten. One takes about 40 bytes.
     pub counters_in_all: u32,
-    /// Whether a scheme keeps its claims in another way than at the last start. What was claimed before is then not found where
-    /// it would be looked for, and what was signed before is refused as after a lost memory.
-    pub terms_changed: bool,
+    /// Which schemes keep their claims in another way than at the last start. What was claimed before may then be forgotten
+    /// before its time, and what came before is refused as after a lost memory.
+    pub changed: ChangedTerms,
     /// Whether there was an earlier start, as far as the caller can tell from other state. An empty directory is then a memory
     /// that was lost, and not a first start.
     pub started_before: bool,
@@ -73,7 +75,7 @@ impl Default for ReplaySettings {
             claims_per_secret: 1_000_000,
             claims_in_all: 4_000_000,
             counters_in_all: 100_000,
-            terms_changed: false,
+            changed: ChangedTerms::default(),
             started_before: false,
         }
     }
@@ -84,6 +86,17 @@ impl ReplaySettings {
     fn windows(&self) -> Duration {
         self.window_past.saturating_add(self.window_future)
     }
+}
+
+/// Which kinds of schemes keep their claims in another way than before, by what they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChangedTerms {
+    /// One with a signed time.
+    pub timed: bool,
+    /// One without, or one with a counter.
+    pub untimed: bool,
+    /// One that goes by its counter alone and did not before: which numbers its secrets have used is then unknown.
+    pub counted: bool,
 }
 
 /// Numbers for metrics.
@@ -106,6 +119,8 @@ pub struct MemoryReplay {
     memory: Arc<Memory>,
     fence: UnixMillis,
     untimed_fence: UnixMillis,
+    /// Until then something is perhaps kept in another tier than where it would be looked for now.
+    elsewhere_until: UnixMillis,
     /// A clock that is behind the mark by more is told.
     behind: Duration,
     window_future: Duration,
@@ -132,6 +147,11 @@ impl Memory {
             Tier::Untimed => untimed,
         }
     }
+
+    /// Whether a tier that is not its own has it, as its scheme was kept there under other terms.
+    fn has_elsewhere(&self, claim: &NewClaim) -> bool {
+        Tier::ALL.into_iter().any(|tier| tier != claim.tier && self.tier(tier).has(claim))
+    }
 }
 
 /// How far the mark is raised ahead of what is signed.
@@ -155,7 +175,10 @@ impl MemoryReplay {
         let limits = Limits { per_secret: settings.claims_per_secret.min(half), in_all: settings.claims_in_all };
         // The mark runs ahead of the newest signature by up to a block and a rounded second.
         let behind = settings.windows().saturating_add(BLOCK).saturating_add(Duration::from_secs(1));
-        Ok(Self { memory, fence, untimed_fence, behind, window_future: settings.window_future, limits, raiser, _lock: lock })
+        // Only where there is a fence were there perhaps other terms, and no tier keeps what came before it for longer.
+        let elsewhere_until = fence.max(untimed_fence).plus(Tier::Week.reach());
+        let window_future = settings.window_future;
+        Ok(Self { memory, fence, untimed_fence, elsewhere_until, behind, window_future, limits, raiser, _lock: lock })
     }
 
     /// Numbers for metrics.
@@ -182,6 +205,9 @@ impl MemoryReplay {
         }
         if claim.signed_at > now.plus(self.window_future) {
             return Err(ReplayUnavailable("the claim is further ahead than the replay memory was told that any would be".into()));
+        }
+        if now <= self.elsewhere_until && self.memory.has_elsewhere(claim) {
+            return Ok(Claimed::Answer(Claim::Seen));
         }
         let turn = self.raiser.is_turn_due(now);
         if turn {
@@ -212,8 +238,8 @@ impl MemoryReplay {
     /// Whether a memory that was lost may have had it.
     fn is_before_fence(&self, claim: &NewClaim) -> bool {
         if claim.counter.is_some() {
-            // The counters know.
-            false
+            // The counters know, but not of what came while its scheme had none.
+            claim.signed_at <= self.untimed_fence
         } else if claim.tier == Tier::Untimed {
             // It may have come as early as this, and would still be kept.
             claim.signed_at.minus(claim.keep_until.since(claim.signed_at)) <= self.untimed_fence

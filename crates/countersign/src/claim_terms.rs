@@ -1,11 +1,12 @@
 //! How each scheme kept its replay claims when the gateway was last started. A scheme that keeps them in another way now would
-//! not find those of before, and a request could pass twice: then everything signed before is refused.
+//! not find those of before, and a request could pass twice: then everything from before is refused.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use countersign_core::signature::Profile;
+use countersign_store::memory::ChangedTerms;
 
 use crate::data_directory::write_whole;
 
@@ -13,28 +14,36 @@ use crate::data_directory::write_whole;
 pub struct ClaimTerms {
     file: PathBuf,
     terms: BTreeMap<String, String>,
-    /// Whether those of a scheme that was known before are others now.
-    pub changed: bool,
+    /// Which kinds of schemes that were known before have other terms now.
+    pub changed: ChangedTerms,
 }
 
 impl ClaimTerms {
-    /// Reads what was written at the last start, and compares. A file that cannot be read counts as changed.
+    /// Reads what was written at the last start, and compares. A file that cannot be read counts as a change of every scheme, and
+    /// so does one that is not there beside a replay memory (`replay`): what the claims in that were made under is not known.
     ///
     /// # Errors
-    /// As the file system says, but for a file that is not there: nothing is known then.
-    pub fn read(file: PathBuf, profiles: &[Profile]) -> io::Result<Self> {
+    /// As the file system says.
+    pub fn read(file: PathBuf, replay: &Path, profiles: &[Profile]) -> io::Result<Self> {
         let before: Option<BTreeMap<String, String>> = match std::fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).ok(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(BTreeMap::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (!replay.try_exists()?).then(BTreeMap::new),
             Err(error) => return Err(error),
         };
-        let unreadable = before.is_none();
+        let is_unknown = before.is_none();
         let mut terms = before.unwrap_or_default();
-        let mut changed = unreadable;
+        let mut changed = ChangedTerms::default();
         for profile in profiles {
             let now = profile.claim_terms();
             let before = terms.insert(profile.name().as_str().to_owned(), now.clone());
-            changed |= before.is_some_and(|before| before != now);
+            if before.as_ref().map_or(!is_unknown, |before| *before == now) {
+                continue;
+            }
+            changed.timed |= profile.is_timed();
+            changed.untimed |= !profile.is_timed() || profile.has_counter();
+            // Not when only a time for keeping is another: the counter was there and is remembered without end.
+            let has_counted = before.is_some_and(|before| without_keep(&before) == without_keep(&now));
+            changed.counted |= profile.has_counter() && !profile.is_timed() && !has_counted;
         }
         Ok(Self { file, terms, changed })
     }
@@ -48,6 +57,11 @@ impl ClaimTerms {
     }
 }
 
+/// The terms up to how long claims without a time are kept.
+fn without_keep(terms: &str) -> &str {
+    terms.rsplit_once(" keep ").map_or(terms, |(kind, _)| kind)
+}
+
 /// Where they are, in the data directory.
 pub fn file(data: &Path) -> PathBuf {
     data.join("claim-terms.json")
@@ -59,27 +73,58 @@ mod tests {
     use countersign_core::signature::built_in::built_in;
     use countersign_core::signature::load::Constants;
 
+    const NONE: ChangedTerms = ChangedTerms { timed: false, untimed: false, counted: false };
+    const TIMED: ChangedTerms = ChangedTerms { timed: true, ..NONE };
+    const UNTIMED: ChangedTerms = ChangedTerms { untimed: true, ..NONE };
+    const COUNTED: ChangedTerms = ChangedTerms { untimed: true, counted: true, ..NONE };
+
+    /// A profile with a part of its text replaced, under the name of another one if that is given.
+    fn profile(name: &str, from: &str, to: &str, other: Option<&str>) -> Profile {
+        let text = built_in(name).unwrap();
+        assert!(from.is_empty() || text.contains(from), "{from}");
+        let text = text.replace(from, to);
+        let text = other.map_or_else(|| text.clone(), |other| text.replace(&format!("name = \"{name}\""), &format!("name = \"{other}\"")));
+        Profile::load(&text, &Constants::new()).unwrap()
+    }
+
+    fn changed(data: &Path, profiles: &[Profile]) -> ChangedTerms {
+        let terms = ClaimTerms::read(file(data), &data.join("replay"), profiles).unwrap();
+        terms.keep().unwrap();
+        terms.changed
+    }
+
     #[test]
     fn only_another_term_of_a_known_scheme_is_a_change() {
         let directory = tempfile::tempdir().unwrap();
-        let path = file(directory.path());
-        let profile = |name: &str, from: &str, to: &str| {
-            let text = built_in(name).unwrap();
-            assert!(from.is_empty() || text.contains(from), "{from}");
-            Profile::load(&text.replace(from, to), &Constants::new()).unwrap()
-        };
-        let changed = |profiles: &[Profile]| {
-            let terms = ClaimTerms::read(path.clone(), profiles).unwrap();
-            terms.keep().unwrap();
-            terms.changed
-        };
-        assert!(!changed(&[profile("v3.0", "", "")]), "a first start");
-        assert!(!changed(&[profile("v3.0", "", "")]), "the same");
-        assert!(!changed(&[profile("v3.0", "", ""), profile("stripe", "", "")]), "one more");
-        assert!(!changed(&[profile("v3.0", "", "")]), "one less");
-        assert!(changed(&[profile("v3.0", "past = 300", "past = 200")]), "another window");
-        assert!(!changed(&[profile("v3.0", "past = 300", "past = 200")]));
-        std::fs::write(&path, "{").unwrap();
-        assert!(changed(&[profile("v3.0", "past = 300", "past = 200")]), "what it was is not known");
+        let changed = |profiles: &[Profile]| changed(directory.path(), profiles);
+        let own = |from: &str, to: &str| profile("v3.0", from, to, None);
+        let shorter = || [own("past = 300", "past = 200")];
+        assert_eq!(changed(&[own("", "")]), NONE, "a first start");
+        std::fs::create_dir(directory.path().join("replay")).unwrap();
+        assert_eq!(changed(&[own("", "")]), NONE, "the same");
+        assert_eq!(changed(&[own("", ""), profile("stripe", "", "", None)]), NONE, "one more");
+        assert_eq!(changed(&[own("", "")]), NONE, "one less");
+        assert_eq!(changed(&shorter()), TIMED, "another window");
+        assert_eq!(changed(&shorter()), NONE);
+        std::fs::write(file(directory.path()), "{").unwrap();
+        assert_eq!(changed(&shorter()), TIMED, "what it was is not known");
+        std::fs::remove_file(file(directory.path())).unwrap();
+        assert_eq!(changed(&shorter()), TIMED, "there are claims, and what they were made under is not known");
+    }
+
+    #[test]
+    fn what_a_scheme_has_become_tells_what_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let changed = |name: &str, from: &str, to: &str| changed(directory.path(), &[profile(name, from, to, Some("mine"))]);
+        assert_eq!(changed("v3.0", "", ""), NONE);
+        assert_eq!(changed("github", "", ""), UNTIMED, "it had a time");
+        assert_eq!(changed("kraken", "", ""), COUNTED, "it had no counter");
+        assert_eq!(changed("kraken", "", ""), NONE);
+        let counter = built_in("kraken").unwrap().lines().find(|line| line.starts_with("counter = ")).unwrap();
+        assert_eq!(changed("kraken", counter, &format!("{counter}\nkeep = 60")), UNTIMED, "its counters are known");
+        assert_eq!(changed("v3.0", "", ""), TIMED, "it had none");
+        std::fs::remove_file(file(directory.path())).unwrap();
+        std::fs::create_dir(directory.path().join("replay")).unwrap();
+        assert_eq!(changed("kraken", "", ""), COUNTED, "whether it had a counter is not known");
     }
 }

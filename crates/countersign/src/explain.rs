@@ -19,7 +19,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use self::hidden::{hide_macs, without_secrets};
+use self::hidden::{hide_macs, read_name, without_secrets};
 use self::members::difference;
 pub use self::members::{hints, seconds, trace_members};
 use crate::snapshot::Snapshot;
@@ -97,9 +97,13 @@ impl Sample {
     /// The target without what makes the request a credential, and without secrets of ours that stand where they do not belong.
     pub fn shown_target(&self, profile: Option<&Profile>) -> String {
         let Some((path, query)) = self.target.split_once('?') else { return without_secrets(&self.target) };
-        let is_mac = |name: &str| profile.is_some_and(|profile| profile.mac_parameters().any(|known| known.eq_ignore_ascii_case(name)));
+        // Without the profile nothing tells which of them is one. Decoded, as it is for the check.
+        let is_mac = |name: &str| {
+            profile.is_none_or(|profile| profile.mac_parameters().any(|known| read_name(name).eq_ignore_ascii_case(known.as_bytes())))
+        };
+        let stand_in = if profile.is_some() { "<signature>" } else { "<hidden>" };
         let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if is_mac(name) => format!("{name}=<signature>"),
+            Some((name, _)) if is_mac(name) => format!("{name}={stand_in}"),
             _ => pair.to_owned(),
         });
         without_secrets(&format!("{path}?{}", pairs.collect::<Vec<_>>().join("&")))
@@ -220,6 +224,75 @@ pub async fn explain(control: &tokio::runtime::Handle, sample: Arc<Sample>, snap
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sample(profile: &str, method: &str, target: &str, authorization: &str) -> Sample {
+        // Acquia's time stands beside its credential.
+        let time = (HeaderName::from_static("x-authorization-timestamp"), HeaderValue::from_static("1764000000"));
+        let mut headers = HeaderMap::from_iter([time]);
+        if !authorization.is_empty() {
+            headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+        }
+        let (method, target, host) = (method.to_owned(), target.to_owned(), "api.test".to_owned());
+        let (at, scheme, body) = (UnixMillis::from_seconds(1_764_000_000), Scheme::Https, Some(Bytes::new()));
+        Sample { at, method, scheme, host, target, headers, body, profile: profile.parse().unwrap(), key: None }
+    }
+
+    fn built_in(name: &str) -> Profile {
+        let text = countersign_core::signature::built_in::built_in(name).unwrap();
+        Profile::load(text, &countersign_core::signature::load::Constants::new()).unwrap()
+    }
+
+    #[test]
+    fn a_mac_in_the_query_is_not_shown_however_its_name_is_written() {
+        let mac = "0123456789abcdef".repeat(4);
+        let profile = built_in("sigv4-query");
+        for name in ["X-Amz-Signature", "X-Amz-Signatur%65", "x-amz-signature", "%58%2DAmz-Signature", "X-Amz-Signatur%2565"] {
+            let shown = sample("sigv4-query", "GET", &format!("/a?b=1&{name}={mac}&c"), "").shown_target(Some(&profile));
+            assert_eq!(shown, format!("/a?b=1&{name}=<signature>&c"));
+        }
+        let shown = sample("sigv4-query", "GET", &format!("/a?b=1&X-Amz-Signature={mac}&c"), "").shown_target(None);
+        assert_eq!(shown, "/a?b=<hidden>&X-Amz-Signature=<hidden>&c", "nothing tells which is one");
+        let shown = sample("sigv4-query", "GET", &format!("/a?csa_{}", "0a".repeat(36)), "").shown_target(Some(&profile));
+        assert_eq!(shown, "/a?csa_<secret>");
+    }
+
+    #[test]
+    fn a_mac_is_not_shown_in_what_it_was_read_from() {
+        let encoded = ["K60sehaGMiaW8%2FHCu0v8HP0R0%2FQ%3D", "K60sehaGMiaW8/HCu0v8HP0R0/Q=", "K60sehaGMiaW8%2fHCu0v8HP0R0%2fQ%3d"];
+        for mac in encoded {
+            let cases = [
+                (
+                    "oauth1",
+                    format!(
+                        r#"OAuth oauth_consumer_key="ck_a", oauth_nonce="n0nce", oauth_signature_method="HMAC-SHA1", oauth_timestamp="1764000000", oauth_signature="{mac}""#
+                    ),
+                ),
+                (
+                    "cavage",
+                    format!(
+                        r#"Signature keyId="ck_a",algorithm="hs2019",created=1764000000,headers="(request-target) (created) host",signature="{mac}""#
+                    ),
+                ),
+                (
+                    "acquia",
+                    format!(
+                        r#"acquia-http-hmac id="ck_a",nonce="d1954337-5319-4821-8427-115542e08d10",realm="Countersign",version="2.0",signature="{mac}""#
+                    ),
+                ),
+            ];
+            for (name, authorization) in cases {
+                let profile = built_in(name);
+                let sample = sample(name, "GET", "/a", &authorization);
+                let fields = profile.find_fields(sample.head());
+                let Ok(Some(fields)) = fields else { panic!("{name}: {:?}", fields.err()) };
+                let mut trace = fields.trace(Body::of(b""), &[], sample.at);
+                hide_macs(&mut trace, &profile);
+                let shown = Value::Object(trace_members(&trace, &profile)).to_string();
+                assert!(shown.contains("K60sehaG<signature>") && !shown.contains("MiaW8"), "{name}: {shown}");
+                assert!(shown.contains("ck_a"), "the rest is shown: {shown}");
+            }
+        }
+    }
 
     #[test]
     fn an_allowance_is_for_one_second() {

@@ -219,17 +219,18 @@ fn open_replay(config: &Config, data: &Path, clock: &dyn Clock) -> Result<Shared
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_err(|error| StartError::while_doing("cannot tell this boot of the machine from the last one (is /proc mounted?)", error))?;
     let cannot = |error| StartError::while_doing("cannot tell how claims were kept at the last start", error);
-    let terms = ClaimTerms::read(claim_terms::file(data), &config.profiles).map_err(cannot)?;
+    let directory = data.join("replay");
+    let terms = ClaimTerms::read(claim_terms::file(data), &directory, &config.profiles).map_err(cannot)?;
     let settings = ReplaySettings {
-        terms_changed: terms.changed,
+        changed: terms.changed,
         claims_per_secret: u32::try_from(config.limits.nonces_per_key).unwrap_or(u32::MAX),
-        // A database without a replay directory beside it: the memory was taken away, which is not a first start.
         // A scheme may take timestamps that are further ahead than ours; none that is in use must be taken for a clock gone wrong.
         window_future: config.profiles.iter().map(Profile::future).fold(Duration::ZERO, Duration::max),
+        // A database without a replay directory beside it: the memory was taken away, which is not a first start.
         started_before: data.join(DATABASE).exists(),
         ..ReplaySettings::default()
     };
-    let replay = MemoryReplay::open(&data.join("replay"), settings, clock.now(), boot.trim())
+    let replay = MemoryReplay::open(&directory, settings, clock.now(), boot.trim())
         .map_err(|error| StartError::while_doing("cannot open the replay memory", error))?;
     terms.keep().map_err(cannot)?;
     Ok(Arc::new(replay))

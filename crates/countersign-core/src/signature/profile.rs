@@ -348,6 +348,16 @@ impl Profile {
         self.time.as_ref().filter(|time| time.at.is_some()).map_or(Duration::ZERO, |time| time.future)
     }
 
+    /// Whether its signatures have a time.
+    pub const fn is_timed(&self) -> bool {
+        self.time.is_some()
+    }
+
+    /// Whether its requests have a number that must grow.
+    pub const fn has_counter(&self) -> bool {
+        self.replay.counter.is_some()
+    }
+
     /// How long its claims are kept, and where: what was claimed under other terms is not found by them.
     pub fn claim_terms(&self) -> String {
         let seconds = |of: &dyn Fn(&TimeRule) -> Duration| self.time.as_ref().map_or(0, |time| of(time).as_secs());
@@ -376,6 +386,20 @@ impl Profile {
     /// The name of the field that holds its MACs.
     pub fn mac_field(&self) -> &str {
         self.fields.get(self.mac).map_or("", |field| &field.name)
+    }
+
+    /// Whether its MACs are read from a field, or a member of one, that a trace shows by this name: `mac`, `auth.signature`.
+    pub fn reads_mac_from(&self, shown: &str) -> bool {
+        let shown = shown.strip_suffix("[]").unwrap_or(shown);
+        let reads = self.roots(self.field_slot(self.mac), 8);
+        let rest = |index: usize| shown.strip_prefix(&*self.fields.get(index)?.name);
+        self.slots.iter().filter(|(slot, _)| reads.contains(Parts::slot(*slot))).any(|(_, source)| match source {
+            SlotSource::Field(index) => rest(*index).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+            SlotSource::Member(index, name) => {
+                rest(*index).and_then(|rest| rest.strip_prefix('.')).is_some_and(|member| member.eq_ignore_ascii_case(name))
+            }
+            _ => false,
+        })
     }
 
     /// The query parameters that its MAC is read from: with them a request is a credential.

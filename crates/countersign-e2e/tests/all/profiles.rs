@@ -415,11 +415,37 @@ fn who_may_see_refusals_cannot_send_them_again() {
 
 #[test]
 fn a_shorter_window_lets_nothing_in_again() {
-    let Stage { mut scene, acme, _profiles: profiles } = start_with(&ACME.replace("past = 300\nfuture = 60", "past = 900\nfuture = 900"));
+    let wide = ACME.replace("past = 300\nfuture = 60", "past = 900\nfuture = 900");
+    for note_is_lost in [false, true] {
+        let Stage { mut scene, acme, _profiles: profiles } = start_with(&wide);
+        let request = acme.signed("GET", "/acme/once", "");
+        scene.raw(request.as_bytes()).assert_ok();
+        scene.raw(request.as_bytes()).assert_refused("replayed");
+        let note = scene.gateway.data().join("claim-terms.json");
+        scene.stop_and_start_again_after(|| {
+            fs::write(profiles.path().join("acme.toml"), ACME).unwrap();
+            if note_is_lost {
+                fs::remove_file(note).unwrap();
+            }
+        });
+        scene.raw(request.as_bytes()).assert_refused("signed_before_fence");
+        assert_eq!(scene.upstream.count("/acme/once"), 1);
+    }
+}
+
+#[test]
+fn a_window_that_is_left_out_lets_nothing_in_again() {
+    let Stage { mut scene, acme, _profiles: profiles } = start();
     let request = acme.signed("GET", "/acme/once", "");
     scene.raw(request.as_bytes()).assert_ok();
     scene.raw(request.as_bytes()).assert_refused("replayed");
-    scene.stop_and_start_again_after(|| fs::write(profiles.path().join("acme.toml"), ACME).unwrap());
+    let timeless = ACME.replace("uncovered = []", "uncovered = [\"time\"]");
+    let timeless = timeless.replace("[time]\nat = \"ts\"\nformat = \"unix\"\npast = 300\nfuture = 60\n", "");
+    let route = "[[route]]\npath = \"/acme/once\"\nmethods = [\"GET\"]\nrequire = \"hmac(acme)\"\nupstream = \"api\"\n";
+    scene.config = scene.config.replace(ROUTES, route);
+    scene.stop_and_start_again_after(|| fs::write(profiles.path().join("acme.toml"), timeless).unwrap());
+    scene.raw(request.as_bytes()).assert_refused("signed_before_fence");
+    scene.kill_and_start_again();
     scene.raw(request.as_bytes()).assert_refused("signed_before_fence");
     assert_eq!(scene.upstream.count("/acme/once"), 1);
 }

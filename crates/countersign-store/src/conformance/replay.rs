@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 use super::ReplayBackend;
 use super::world::{NOW, seconds};
 use crate::SharedReplay;
-use crate::memory::ReplaySettings;
+use crate::memory::{ChangedTerms, ReplaySettings};
 
 /// 300 s and 60 s; 20 claims of one secret, 50 in all, 5 counters.
 pub(super) const SETTINGS: ReplaySettings = ReplaySettings {
@@ -21,7 +21,7 @@ pub(super) const SETTINGS: ReplaySettings = ReplaySettings {
     claims_per_secret: 20,
     claims_in_all: 50,
     counters_in_all: 5,
-    terms_changed: false,
+    changed: ChangedTerms { timed: false, untimed: false, counted: false },
     started_before: false,
 };
 /// Both windows together.
@@ -259,19 +259,6 @@ pub async fn what_may_have_been_forgotten_is_behind_the_fence(backend: &impl Rep
     }
     let after = fence.plus(Duration::from_millis(1));
     assert_eq!(cache.claim(&claim(1, 5, 5, after), after).await.unwrap(), Claim::First);
-}
-
-pub async fn what_was_claimed_under_other_terms_is_behind_the_fence(backend: &impl ReplayBackend) {
-    let cache = open(backend, NOW).await;
-    let hours = |n| NewClaim { tier: Tier::Hours, ..claim(1, n, n, NOW) };
-    assert_eq!(cache.claim(&hours(1), NOW).await.unwrap(), Claim::First);
-    cache.close().await.unwrap();
-    drop(cache);
-    // The scheme's window is shorter now, so its claims are looked for in another tier.
-    let cache = backend.open(ReplaySettings { terms_changed: true, ..SETTINGS }, seconds(1)).await.unwrap();
-    assert_eq!(cache.claim(&claim(1, 1, 1, NOW), seconds(1)).await.unwrap(), Claim::BeforeFence);
-    let after = cache.fence().plus(Duration::from_millis(1));
-    assert_eq!(cache.claim(&claim(1, 2, 2, after), after).await.unwrap(), Claim::First);
 }
 
 pub async fn the_fence_survives_a_kill(backend: &impl ReplayBackend) {

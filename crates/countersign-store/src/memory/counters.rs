@@ -105,7 +105,7 @@ impl Counters {
         self.state().highest.len() as u64
     }
 
-    /// Writes down, durably, that counters were lost.
+    /// Writes down, durably, that counters were lost. Those that are known stay known.
     pub fn lose(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.note)?;
         file.write_all(LOST.as_bytes())?;
@@ -137,8 +137,9 @@ impl Counters {
 }
 
 const LOST: &str = "\
-The gateway lost the counters that it had accepted in signed requests, and so cannot tell a new request from one that was
-used before. Requests of schemes with a counter are refused (counter_lost) while this file is here.
+The gateway does not know all counters that were used in signed requests: it lost them, or a scheme goes by a counter now
+that did not before. So it cannot tell a new request from one that was used before, and requests of schemes with a counter
+are refused (counter_lost) while this file is here.
 
 Replace the secrets of all keys that sign with a counter: what was signed with the old ones is then worth nothing. Remove
 this file afterwards; the gateway need not be restarted. Without new secrets, each request that was ever sent can be sent

@@ -103,10 +103,7 @@ impl Start<'_> {
         let tail = if same_boot { Tail::Refuse } else { Tail::CutOff };
         let mut mark = Mark { boot: self.boot, closed: false, ..old.clone() };
         let mut lost = Vec::new();
-        if self.settings.terms_changed {
-            tracing::warn!(fence = %old.highest, "a scheme keeps its claims in another way than before: everything signed up to the mark is refused");
-            mark.fence = mark.fence.max(old.highest);
-        }
+        self.fence_other_terms(old.highest, &mut mark)?;
 
         let timed = if same_boot {
             [Tier::Minutes, Tier::Hours, Tier::Week].into_iter().map(|tier| self.load(tier, old, tail)).collect()
@@ -156,6 +153,25 @@ impl Start<'_> {
         self.start_with(mark, loaded, counters)
     }
 
+    /// What was claimed under other terms is refused like what was lost.
+    fn fence_other_terms(&self, highest: UnixMillis, mark: &mut Mark) -> io::Result<()> {
+        let changed = self.settings.changed;
+        if changed.timed {
+            tracing::warn!(fence = %highest, "a scheme keeps its claims in another way than before: everything with a timestamp that was signed up to the mark is refused");
+            mark.fence = mark.fence.max(highest);
+        }
+        if changed.untimed {
+            // A timestamp that counted until now can be older than its receipt.
+            let fence = highest.max(self.now);
+            tracing::warn!(%fence, "a scheme without a timestamp, or with a counter, keeps its claims in another way than before: requests without a timestamp are refused for as long as they would be kept");
+            mark.untimed_fence = mark.untimed_fence.max(fence);
+        }
+        if changed.counted {
+            self.lose_counters("a scheme goes by a counter now that did not before")?;
+        }
+        Ok(())
+    }
+
     /// Says durably that what is lost is lost, and then removes what is left of it: a crash in between must not look like a
     /// first start.
     fn start_over(&self, mark: &Mark, lost: &[Kind]) -> io::Result<()> {
@@ -171,7 +187,7 @@ impl Start<'_> {
 
     fn lose_counters(&self, why: &str) -> io::Result<()> {
         tracing::warn!(
-            "the counters of signed requests are lost, and requests with a counter are refused; the file counters-lost says what to do: {why}"
+            "counters of signed requests are unknown, and requests with a counter are refused; the file counters-lost says what to do: {why}"
         );
         self.counters.lose()
     }

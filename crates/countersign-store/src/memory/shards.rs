@@ -95,6 +95,16 @@ impl Shards {
         Inserted::First(segment)
     }
 
+    /// Whether one of its keys is there.
+    pub fn has(&self, claim: &NewClaim) -> bool {
+        if self.live() == 0 {
+            return false;
+        }
+        let (secret, nonce, message) = keys(claim);
+        let shard = self.of(secret);
+        shard.has(nonce) || shard.has(message)
+    }
+
     /// Takes over a claim that was read from the log, into a previous generation or the current one.
     pub fn restore(&self, claim: &NewClaim, place: Option<usize>) {
         let (secret, nonce, message) = self.keys(claim);

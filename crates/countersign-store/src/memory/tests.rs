@@ -25,7 +25,7 @@ const SETTINGS: ReplaySettings = ReplaySettings {
     claims_per_secret: 1000,
     claims_in_all: 2000,
     counters_in_all: 100,
-    terms_changed: false,
+    changed: ChangedTerms { timed: false, untimed: false, counted: false },
     started_before: false,
 };
 

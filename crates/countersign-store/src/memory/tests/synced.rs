@@ -103,7 +103,8 @@ async fn a_lost_log_of_claims_without_a_timestamp_refuses_them_for_as_long_as_th
             // Not what is kept for an hour only, when that has passed; nor others.
             let short = NewClaim { keep_until: now.plus(Duration::from_secs(3600)), ..untimed(hours as u8 + 10, now) };
             assert_eq!(answer(&cache, &short, now).await, if hours < 2 { Claim::BeforeFence } else { Claim::First });
-            assert_eq!(answer(&cache, &counted(0, 10, now), now).await, Claim::Seen);
+            // A counter waits until the clock is past the fence, as its scheme may have had none before.
+            assert_eq!(answer(&cache, &counted(0, 10, now), now).await, if hours == 0 { Claim::BeforeFence } else { Claim::Seen });
             drop(cache);
             cache = backend.start(now);
         }
