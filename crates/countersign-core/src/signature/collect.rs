@@ -119,6 +119,8 @@ pub(super) fn collect<'v>(context: &Context<'_, 'v>, collection: &'v Collection)
     match &collection.names {
         Some(names) => {
             if let Some(names) = context.read(names)? {
+                // Who trusts the text trusts what chose it.
+                gathered.from.direct = gathered.from.direct.and(names.from.direct);
                 gathered.listed(&names)?;
             }
         }
@@ -367,7 +369,11 @@ impl<'v> Gathered<'_, '_, 'v> {
                 SlotSource::Form(name) => Some(name),
                 _ => None,
             }),
-            _ => return,
+            // Its members are covered one by one. What is trusted is the map.
+            Origin::Map(index) => return self.from.direct = self.from.direct.and(profile.field_slot(index)),
+            // That the body is no form is said by a header.
+            Origin::Form => return self.from.direct = self.from.direct.and(Parts::UNTRACED),
+            Origin::Headers => return,
         };
         if all {
             self.from = self.from.and(Provenance::of(parts));
@@ -430,20 +436,23 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         let mut texts: Vec<Cow<'_, [u8]>> = Vec::with_capacity(self.items.len() + self.written.len());
         let mut written = self.written.iter().peekable();
+        let mut direct = Parts::NONE;
         for (index, item) in self.items.iter().enumerate() {
             while let Some((_, text)) = written.next_if(|(at, _)| *at <= index) {
                 texts.push(Cow::Borrowed(text));
             }
-            texts.push(Cow::Owned(self.text(item)?));
+            texts.push(Cow::Owned(self.text(item, &mut direct)?));
         }
         texts.extend(written.map(|(_, text)| Cow::Borrowed(text.as_slice())));
         if self.collection.sort == Some(Sort::Item) {
             texts.sort();
         }
-        Ok(Value::one(Bytes::Long(texts.join(&*self.collection.join)), self.from))
+        let from = Provenance { direct: self.from.direct.and(direct), ..self.from };
+        Ok(Value::one(Bytes::Long(texts.join(&*self.collection.join)), from))
     }
 
-    fn text(&self, item: &Item<'v>) -> Result<Vec<u8>, Refusal> {
+    /// The text of an item. `direct` learns what it reads beside its name and its value: that is trusted with the text.
+    fn text(&self, item: &Item<'v>, direct: &mut Parts) -> Result<Vec<u8>, Refusal> {
         let (name, value) = (item.name.as_slice(), item.value.as_slice());
         let template = match &self.collection.item_empty {
             Some(template) if value.is_empty() => template,
@@ -457,7 +466,9 @@ impl<'v> Gathered<'_, '_, 'v> {
                 Piece::Value(Expr { source: Source::ItemValue, steps, .. }) if steps.is_empty() => text.extend_from_slice(value),
                 other => {
                     let context = Context { item: Some(ItemText { name, value, pair: item.pair }), ..*self.context };
-                    context.write(std::slice::from_ref(other), &mut text, &mut Provenance::default())?;
+                    let mut from = Provenance::NONE;
+                    context.write(std::slice::from_ref(other), &mut text, &mut from)?;
+                    *direct = direct.and(from.direct);
                 }
             }
         }

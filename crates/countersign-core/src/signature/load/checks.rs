@@ -190,6 +190,17 @@ fn leaves<'p>(profile: &'p Profile, expr: &'p Expr) -> Vec<&'p Expr> {
     all
 }
 
+/// What is trusted with a value when it is checked, as far as no request has to be seen for that: which headers a collection is
+/// made of, each request says.
+fn trusted_with(profile: &Profile, leaf: &Expr) -> Parts {
+    let Source::Collection(index) = leaf.source else { return profile.direct(&leaf.source) };
+    let Some(collection) = profile.collections.get(index) else { return Parts::NONE };
+    collection.from.iter().fold(Parts::NONE, |parts, from| match from {
+        Origin::Map(field) => parts.and(profile.field_slot(*field)),
+        _ => parts,
+    })
+}
+
 /// What a value is by itself. A collection is all that it can be made of.
 fn direct(profile: &Profile, leaf: &Expr) -> Parts {
     match leaf.source {
@@ -329,9 +340,10 @@ fn trusted(profile: &Profile) -> Parts {
 
 /// What the time check and the replay check read.
 fn checked(profile: &Profile) -> Parts {
+    // Which of several alternatives counts, each request says.
     let of_let = |expr: &Expr| match expr.source {
-        Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(profile.direct(&leaf.source))),
-        _ => profile.direct(&expr.source),
+        Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(trusted_with(profile, leaf))),
+        _ => trusted_with(profile, expr),
     };
     trusted_exprs(profile).fold(Parts::NONE, |parts, expr| parts.and(of_let(expr)))
 }

@@ -413,6 +413,9 @@ impl<'t> Loader<'t> {
         if let Some(names) = &collection.names {
             info.body = info.body | names.info.body;
         }
+        for template in [Some(&collection.item), collection.item_empty.as_ref()].into_iter().flatten() {
+            info.body = info.body | info_of(template).body;
+        }
         let is_line = |item: &Template| match (item.first(), item.last()) {
             (Some(Piece::Value(Expr { source: Source::ItemName, steps, .. })), Some(Piece::Text(text))) => {
                 steps.is_empty() && !contents.contains_all(text)

@@ -1,0 +1,173 @@
+//! What a collection leaves out, reads from elsewhere or writes in two ways is not signed by it: profiles that an operator could
+//! write, and requests of which one part was changed after signing.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::hmac;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::load::{BadProfile, Constants};
+use super::super::*;
+use crate::code::{Code, Refusal};
+use crate::now::UnixMillis;
+use crate::request_view::Scheme;
+use crate::secret::SecretText;
+
+const SECRET: &str = "a secret of some length";
+const NOW: i64 = 1_764_000_000;
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const TIMED: &str = "[time]\nat = \"ts\"\nformat = \"unix\"\n";
+const TS: &str = "ts = \"header:x-ts\"";
+const X_TS: (&str, &str) = ("x-ts", "1764000000");
+const ENCODED: &str = "name = \"pct\"\nvalue = \"pct\"\nitem = \"{name}={value}\"\njoin = \"&\"\n";
+
+/// A profile that leaves nothing uncovered, with `fields`, with `message` as its string to sign and with `rest` after that.
+fn load(fields: &str, message: &str, rest: &str) -> Result<Profile, BadProfile> {
+    let mac = if fields.lines().any(|line| line.starts_with("mac =")) { "" } else { "mac = \"header:x-mac\"" };
+    let text = format!(
+        "name = \"small\"\ntitle = \"Small\"\ndetect = [\"method\"]\nuncovered = []\n[fields]\n{mac}\n{fields}\n\
+         [mac]\nalgorithm = \"hmac-sha256\"\nmessage = \"\"\"{message}\"\"\"\n{rest}"
+    );
+    Profile::load(&text, &Constants::new())
+}
+
+fn refused(loaded: Result<Profile, BadProfile>, words: &str) {
+    let bad = loaded.expect_err(words);
+    assert!(bad.message.contains(words), "{bad}");
+}
+
+/// A request. Where it says `MAC`, its MAC is to stand.
+#[derive(Clone)]
+struct Request {
+    method: &'static str,
+    target: String,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Request {
+    fn new(method: &'static str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Self {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { method, target: target.to_owned(), headers, body: body.to_owned() }
+    }
+
+    fn get(target: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self::new("GET", target, headers, "")
+    }
+
+    fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut other = self.clone();
+        other.headers.retain(|(known, _)| *known != name);
+        other.headers.push((name, value.to_owned()));
+        other
+    }
+
+    fn to(&self, target: &str) -> Self {
+        Self { target: target.to_owned(), ..self.clone() }
+    }
+
+    fn holding(&self, body: &str) -> Self {
+        Self { body: body.to_owned(), ..self.clone() }
+    }
+
+    /// What a profile says of it with this MAC, at a time.
+    fn trace(&self, profile: &Profile, mac: &str, now: i64) -> Trace {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(&value.replace("MAC", mac)).unwrap());
+        }
+        if !self.target.contains("MAC") && !headers.iter().any(|(_, value)| value.to_str().unwrap().contains(mac)) {
+            headers.append(HeaderName::from_static("x-mac"), HeaderValue::from_str(mac).unwrap());
+        }
+        let target = self.target.replace("MAC", mac);
+        let head = Head { method: self.method, scheme: Scheme::Https, host: "api.example.com", target: &target, headers: &headers };
+        let secret = LiveSecret::of_any_length(profile, &SecretText::new(SECRET.to_owned())).unwrap();
+        match profile.find_fields(head) {
+            Ok(Some(fields)) => fields.trace(Body::of(self.body.as_bytes()), &[secret], UnixMillis::from_seconds(now)),
+            Ok(None) => Trace::unread(Err(Code::SignatureMalformed.into())),
+            Err(refusal) => Trace::unread(Err(refusal)),
+        }
+    }
+
+    /// The MAC that signs it.
+    fn mac(&self, profile: &Profile) -> String {
+        let trace = self.trace(profile, &"0".repeat(64), NOW);
+        let text = trace.strings_to_sign.first().unwrap_or_else(|| panic!("{:?}", trace.judged));
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), text);
+        tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        })
+    }
+
+    /// Judges it with its own MAC.
+    fn judge(&self, profile: &Profile) -> Result<(), Refusal> {
+        self.judge_with_mac_of(self, profile)
+    }
+
+    /// Judges it with the MAC of another request.
+    fn judge_with_mac_of(&self, other: &Self, profile: &Profile) -> Result<(), Refusal> {
+        self.trace(profile, &other.mac(profile), NOW).judged
+    }
+}
+
+fn lacks(judged: Result<(), Refusal>, what: &str) {
+    let refusal = judged.expect_err(what);
+    assert!(refusal.code == Code::SignatureCoverage && refusal.to_string().contains(what), "{refusal}");
+}
+
+const EXTRA: &str = "extra = \"header:x-extra | params:','\"";
+
+#[test]
+fn a_time_out_of_a_map_that_is_not_signed_does_not_load() {
+    let ext = "[collect.ext]\nfrom = \"extra\"\nprefix = [\"t\"]\nname = \"pct\"\nvalue = \"pct\"\nitem = \"{value}\"\njoin = \"&\"\n";
+    let timed = |at: &str| format!("{ext}[let]\nnamed = \"{{ext}}\"\n[time]\nat = \"{at}\"\nformat = \"unix\"\n");
+    let sent = Request::get("/a", &[("x-extra", "t=1764000000")]);
+    for at in ["ext", "named"] {
+        refused(load(EXTRA, "{method}\n{target}\n{host}", &timed(at)), "checked but not signed: extra");
+    }
+    let profile = load(EXTRA, "{method}\n{target}\n{host}\n{header:x-none | optional}", &timed("header:x-none | or:'ext'")).unwrap();
+    lacks(sent.judge(&profile), "extra");
+    // With the whole header, the map is signed.
+    let profile = load(EXTRA, "{method}\n{target}\n{host}\n{header:x-extra}", &timed("ext")).unwrap();
+    assert_eq!(sent.judge(&profile), Ok(()));
+}
+
+#[test]
+fn what_is_compared_with_a_map_that_is_not_signed_is_not_signed() {
+    let ext = "[collect.ext]\nfrom = \"extra\"\nname = \"pct\"\nvalue = \"pct\"\nitem = \"{name}={value}\"\njoin = \"&\"\n";
+    let rest = format!("{ext}[[require]]\nequal = [\"ext | strip_prefix:'d='\", \"body | sha256 | hex\"]\n{TIMED}");
+    let profile = load(&format!("{TS}\n{EXTRA}"), "{method}\n{target}\n{host}\n{ts}", &rest).unwrap();
+    // SHA-256 of `abc` (FIPS 180-4).
+    let digest = "d=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    lacks(Request::new("POST", "/a", &[X_TS, ("x-extra", digest)], "abc").judge(&profile), "body");
+    let profile = load(&format!("{TS}\n{EXTRA}"), "{method}\n{target}\n{host}\n{ts}\n{header:x-extra}", &rest).unwrap();
+    assert_eq!(Request::new("POST", "/a", &[X_TS, ("x-extra", digest)], "abc").judge(&profile), Ok(()));
+}
+
+#[test]
+fn a_collection_is_trusted_with_what_lists_its_names_and_what_its_items_read() {
+    let timed = "[time]\nat = \"times\"\nformat = \"unix\"\n";
+    let listed = format!(
+        "[collect.times]\nfrom = \"headers\"\nnames = \"header:x-list | split:','\"\nitem = \"{{value}}\"\njoin = \"\\n\"\n{timed}"
+    );
+    let message = "{method}\n{target}\n{host}\n{header:x-early}\n{header:x-late}";
+    let sent = Request::get("/a", &[("x-early", "1763999000"), ("x-late", "1764000000"), ("x-list", "x-late")]);
+    lacks(sent.judge(&load("", message, &listed).unwrap()), "header x-list");
+    assert_eq!(sent.judge(&load("", &format!("{message}\n{{header:x-list}}"), &listed).unwrap()), Ok(()));
+    let written = format!("[collect.times]\nfrom = \"query\"\nprefix = [\"a\"]\nitem = \"{{header:x-ts}}\"\njoin = \"\\n\"\n{timed}");
+    let sent = sent.to("/a?a=1").with("x-ts", "1764000000");
+    lacks(sent.judge(&load("", "{method}\n{target}\n{host}", &written).unwrap()), "header x-ts");
+}
+
+#[test]
+fn what_stands_in_for_a_text_is_trusted_with_what_the_text_is_made_of() {
+    let rest = format!(
+        "[let]\nchosen = [{{ text = \"x\", when = \"header:x-b\" }}]\n\
+         [[require]]\nequal = [\"chosen | is:'x' | default:'y'\", \"body\"]\n{TIMED}"
+    );
+    let with = |message: &str| load(TS, &format!("{{method}}\n{{target}}\n{{host}}\n{{ts}}{message}"), &rest).unwrap();
+    let sent = Request::new("POST", "/a", &[X_TS], "y");
+    lacks(sent.judge(&with("")), "body");
+    assert_eq!(sent.judge(&with("\n{header:x-b | optional}")), Ok(()));
+}
