@@ -23,6 +23,8 @@ pub(super) struct Collection {
     /// Only names that start so.
     pub(super) prefixes: Vec<Box<str>>,
     pub(super) exclude: Vec<Box<str>>,
+    /// What of `exclude` is the query parameter with the MAC: there, leaving it out leaves nothing out.
+    pub(super) spares: Option<Box<str>>,
     /// Whether something is left out that is not the MAC itself: then what it is left out of is not covered.
     pub(super) leaves_out: bool,
     /// Whether an item lacks something of the name and the value that it is made of: then they are covered in part only.
@@ -221,8 +223,8 @@ impl<'v> Gathered<'_, '_, 'v> {
     /// Everything of one source, in the order of the request.
     fn all_of(&mut self, from: Origin) -> Result<(), Refusal> {
         if from != Origin::Headers {
-            let mut dropped = false;
             let mut found = VecDeque::from(self.parameters_of(from)?);
+            let mut dropped = self.leaves_out(from, &found);
             found.retain(|item| self.wants(item.name.as_slice()));
             let taken: Vec<Bytes<'v>> = found.iter().filter(|_| matches!(from, Origin::Map(_))).map(|item| item.name.clone()).collect();
             while let Some(name) = found.pop_front() {
@@ -255,6 +257,16 @@ impl<'v> Gathered<'_, '_, 'v> {
             self.values(&Bytes::Long(name.as_str().as_bytes().to_vec()), values, b"")?;
         }
         Ok(())
+    }
+
+    /// Whether something that is not the MAC is left out by its name: the MAC is one parameter of the query. One of the same name in
+    /// a form, or a second one in the query that is written otherwise, is not read as the MAC.
+    fn leaves_out(&self, from: Origin, found: &VecDeque<Item<'v>>) -> bool {
+        let mut may_be_mac = matches!(from, Origin::Query | Origin::RawQuery);
+        found.iter().filter(|item| !self.wants(item.name.as_slice())).any(|item| {
+            let has_its_name = self.collection.spares.as_deref().is_some_and(|name| name.as_bytes() == item.name.as_slice());
+            !(has_its_name && std::mem::take(&mut may_be_mac))
+        })
     }
 
     fn wants(&self, name: &[u8]) -> bool {

@@ -41,6 +41,9 @@ pub struct Profile {
     pub(super) uncovered: Parts,
     pub(super) sign: Vec<SignStep>,
     pub(super) builtin: Option<message_signatures::Rule>,
+    /// What stands in the query parameter of the MAC beside it, when a collection leaves that parameter out: signed by itself, or
+    /// the query is not signed.
+    pub(super) beside_mac: Parts,
     /// What of the body must be at hand to verify.
     pub(super) body: BodyUse,
     /// Where its claims are kept.
@@ -276,6 +279,7 @@ impl Profile {
             uncovered: self.uncovered,
             sign: Vec::new(),
             builtin: self.builtin.clone(),
+            beside_mac: self.beside_mac,
             body: self.body,
             tier: self.tier,
             nobody: LiveSecret::nobody(),

@@ -171,3 +171,70 @@ fn what_stands_in_for_a_text_is_trusted_with_what_the_text_is_made_of() {
     lacks(sent.judge(&with("")), "body");
     assert_eq!(sent.judge(&with("\n{header:x-b | optional}")), Ok(()));
 }
+
+#[test]
+fn only_the_parameter_with_the_mac_is_spared() {
+    let fields = "mac = \"query:sign\"\nts = \"header:x-ts\"";
+    let profile = {
+        let rest = format!(
+            "[collect.all]\nfrom = \"query\"\nexclude = [\"sign\"]\n{ENCODED}[collect.form]\nfrom = \"form\"\nexclude = [\"sign\"]\n{ENCODED}{TIMED}"
+        );
+        load(fields, "{method}\n{path}\n{host}\n{ts}\n{all}\n{form}", &rest).unwrap()
+    };
+    let signed = Request::new("POST", "/a?x=1&sign=MAC", &[X_TS, FORM], "amount=1");
+    assert_eq!(signed.judge(&profile), Ok(()));
+    for body in ["amount=1&sign=evil", "amount=1&sign=evil&sign=evil2", "sign=evil&amount=1", "amount=1&%73ign=evil"] {
+        lacks(signed.holding(body).judge_with_mac_of(&signed, &profile), "body");
+    }
+    // Nor is another parameter of the query, which is written with its name.
+    let fields = "mac = \"query:my sign\"\nts = \"header:x-ts\"";
+    let rest = format!("[collect.all]\nfrom = \"query\"\nexclude = [\"my sign\"]\nplus_is_space = true\n{ENCODED}{TIMED}");
+    let profile = load(fields, "{method}\n{path}\n{host}\n{ts}\n{all}", &rest).unwrap();
+    let signed = Request::get("/a?x=1&my%20sign=MAC", &[X_TS]);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    lacks(signed.to("/a?x=1&my%20sign=MAC&my+sign=evil").judge_with_mac_of(&signed, &profile), "query");
+}
+
+#[test]
+fn what_stands_beside_the_mac_in_its_parameter_is_no_mac() {
+    let rest = format!("[collect.q]\nfrom = \"query\"\nexclude = [\"tok\"]\n{ENCODED}{TIMED}");
+    let with = |fields: &str, message: &str| {
+        load(&format!("{TS}\n{fields}"), &format!("{{method}}\n{{path}}\n{{host}}\n{{ts}}\n{{q}}{message}"), &rest)
+    };
+    let picked = "tok = \"query:tok | pick:'{mac}.{user}'\"\nmac = \"tok.mac\"";
+    refused(with(picked, ""), "not signed: user");
+    let user = format!("{picked}\nuser = \"tok.user\"");
+    refused(with(&user, ""), "not signed: user");
+    let profile = with(&user, "\n{user}").unwrap();
+    let signed = Request::get("/a?x=1&tok=MAC.alice", &[X_TS]);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    let other = signed.to("/a?x=1&tok=MAC.admin").judge_with_mac_of(&signed, &profile);
+    assert_eq!(other.unwrap_err().code, Code::SignatureMismatch);
+    // Signed only sometimes is not enough.
+    let sometimes = format!("{rest}[let]\nuser_then = [{{ text = \"{{user}}\", when = \"header:x-then\" }}]\n");
+    let profile = load(&format!("{TS}\n{user}"), "{method}\n{path}\n{host}\n{ts}\n{q}\n{user_then}", &sometimes).unwrap();
+    lacks(signed.judge(&profile), "query");
+    // Who names the key need not be signed: another key is another secret.
+    let keyed = "tok = \"query:tok | pick:'{mac}.{id}'\"\nmac = \"tok.mac\"\nkey_id = \"tok.id\"";
+    assert_eq!(signed.judge(&with(keyed, "").unwrap()), Ok(()));
+}
+
+#[test]
+fn a_parameter_that_need_not_hold_the_mac_or_holds_more_is_left_out() {
+    let rest = format!("[collect.q]\nfrom = \"query\"\nexclude = [\"tok\"]\n{ENCODED}{TIMED}");
+    let with = |fields: &str| load(&format!("{TS}\n{fields}"), "{method}\n{path}\n{host}\n{ts}\n{q}", &rest);
+    for (fields, target, headers) in [
+        ("mac = \"header:x-auth | or:'query:tok'\"", "/a?x=1&tok=evil", vec![X_TS, ("x-auth", "MAC")]),
+        ("tok = \"header:x-auth | or:'query:tok'\"\nmac = \"tok\"", "/a?x=1&tok=evil", vec![X_TS, ("x-auth", "MAC")]),
+        ("tok = \"query:tok | params:','\"\nmac = \"tok.mac\"", "/a?x=1&tok=mac=MAC,user=evil", vec![X_TS]),
+        ("mac = \"query:tok | before:'.'\"", "/a?x=1&tok=MAC.evil", vec![X_TS]),
+        ("mac = \"query:tok | split:','\"", "/a?x=1&tok=MAC,evil", vec![X_TS]),
+        ("tok = \"query:tok | split:','\"\nmac = \"tok | first\"", "/a?x=1&tok=MAC,evil", vec![X_TS]),
+    ] {
+        lacks(Request::get(target, &headers).judge(&with(fields).unwrap()), "query");
+    }
+    for mac in ["mac = \"query:tok\"", "mac = \"query:tok | strip_prefix:'v1='\"", "tok = \"query:tok | trim\"\nmac = \"tok\""] {
+        let target = if mac.contains("v1") { "/a?x=1&tok=v1=MAC" } else { "/a?x=1&tok=MAC" };
+        assert_eq!(Request::get(target, &[X_TS]).judge(&with(mac).unwrap()), Ok(()), "{mac}");
+    }
+}
