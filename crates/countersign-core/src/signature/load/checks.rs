@@ -345,7 +345,13 @@ fn checked(profile: &Profile) -> Parts {
         Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(trusted_with(profile, leaf))),
         _ => trusted_with(profile, expr),
     };
-    trusted_exprs(profile).fold(Parts::NONE, |parts, expr| parts.and(of_let(expr)))
+    // An end or a window that is absent is trusted to be.
+    let may_be_absent = profile
+        .time
+        .iter()
+        .flat_map(|time| time.expires.iter().filter(|_| time.at.is_some()).chain(time.window.iter().map(|window| &window.from)));
+    let hiding = may_be_absent.fold(Parts::NONE, |parts, expr| parts.and(profile.hiding(expr)));
+    trusted_exprs(profile).fold(hiding, |parts, expr| parts.and(of_let(expr)))
 }
 
 fn trusted_exprs(profile: &Profile) -> impl Iterator<Item = &Expr> {

@@ -238,3 +238,47 @@ fn a_parameter_that_need_not_hold_the_mac_or_holds_more_is_left_out() {
         assert_eq!(Request::get(target, &[X_TS]).judge(&with(mac).unwrap()), Ok(()), "{mac}");
     }
 }
+
+#[test]
+fn an_end_in_a_form_needs_what_says_that_it_is_a_form() {
+    let fields = |end: &str| format!("{TS}\nend = {{ from = \"{end}\", optional = true }}");
+    let message = "{method}\n{target}\n{host}\n{ts}\n{body | sha256 | hex}";
+    let both = format!("{message}\n{{header:content-type | optional}}");
+    for (end, more) in [
+        ("form:exp", "expires = \"end\""),
+        ("form:exp", "expires = \"form:exp\""),
+        ("form:exp", "expires = \"header:x-none | or:'end'\""),
+        ("form:exp", "window = \"end\"\nwindow_most = 60"),
+    ] {
+        let rest = format!("{TIMED}past = 3600\n{more}\n");
+        let (fields, message) = (fields(end), format!("{message}\n{{header:x-none | optional}}"));
+        refused(load(&fields, &message, &rest), "checked but not signed: header content-type");
+        let profile = load(&fields, &format!("{both}\n{{header:x-none | optional}}"), &rest).unwrap();
+        let signed = Request::new("POST", "/a", &[X_TS, FORM], "exp=1764000010");
+        let signed = if more.contains("window") { signed.holding("exp=10") } else { signed };
+        let mac = signed.mac(&profile);
+        assert_eq!(signed.trace(&profile, &mac, NOW + 5).judged, Ok(()), "{more}");
+        assert_eq!(signed.trace(&profile, &mac, NOW + 3000).judged.unwrap_err().code, Code::TimestampTooOld, "{more}");
+        let other = signed.with("content-type", "application/x-www-form-urlencoded2");
+        assert_eq!(other.trace(&profile, &mac, NOW + 3000).judged.unwrap_err().code, Code::SignatureMismatch, "{more}");
+        assert_eq!(signed.holding("a=1").judge(&profile), Ok(()), "{more}");
+    }
+    // What the whole body says needs no header, and neither does a time that has to be there.
+    let profile = load("ts = \"form:ts\"", "{method}\n{target}\n{host}\n{body | sha256 | hex}", TIMED).unwrap();
+    assert_eq!(Request::new("POST", "/a", &[FORM], "ts=1764000000").judge(&profile), Ok(()));
+    let json = format!("{TIMED}expires = \"body | json:'/exp'\"\n");
+    let profile = load(TS, message, &json).unwrap();
+    assert_eq!(Request::new("POST", "/a", &[X_TS], "{}").judge(&profile), Ok(()));
+}
+
+#[test]
+fn an_end_that_a_condition_takes_away_needs_what_the_condition_reads() {
+    let rest = format!(
+        "[let]\nend = [{{ text = \"e{{header:x-end | optional}}\", when = \"header:x-ends\" }}]\n{TIMED}expires = \"end | strip_prefix:'e'\"\n"
+    );
+    let with = |more: &str| load(TS, &format!("{{method}}\n{{target}}\n{{host}}\n{{ts}}\n{{header:x-end | optional}}{more}"), &rest);
+    refused(with(""), "checked but not signed: header x-ends");
+    let profile = with("\n{header:x-ends | optional}").unwrap();
+    assert_eq!(Request::get("/a", &[X_TS, ("x-end", "1764000010"), ("x-ends", "1")]).judge(&profile), Ok(()));
+    assert_eq!(Request::get("/a", &[X_TS]).judge(&profile), Ok(()));
+}
