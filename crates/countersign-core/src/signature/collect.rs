@@ -77,6 +77,16 @@ pub(super) enum Repeated {
     Refuse,
 }
 
+impl Repeated {
+    /// What stands between several values of one name that become one.
+    pub(super) fn joins_with(&self) -> Option<&[u8]> {
+        match self {
+            Self::Join(with) | Self::SortedJoin(with) => Some(with),
+            Self::Each | Self::Unique | Self::First | Self::Refuse => None,
+        }
+    }
+}
+
 /// By what items are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
@@ -359,10 +369,10 @@ impl<'v> Gathered<'_, '_, 'v> {
             Repeated::SortedJoin(_) => clean.sort_by(|a, b| a.as_slice().cmp(b.as_slice())),
             Repeated::Each | Repeated::Join(_) | Repeated::Refuse => {}
         }
-        if let Repeated::Join(with) | Repeated::SortedJoin(with) = &self.collection.repeated
+        if let Some(with) = self.collection.repeated.joins_with()
             && clean.len() > 1
         {
-            let joined = clean.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(&**with);
+            let joined = clean.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(with);
             clean = vec![Bytes::Long(joined)];
         }
         self.items.extend(clean.into_iter().map(|value| Item { name: written.clone(), value, pair }));

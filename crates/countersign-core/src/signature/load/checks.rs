@@ -105,6 +105,13 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
             ));
         }
     }
+    if profile.collections.iter().any(joins_in_two_ways) {
+        return Err(BadProfile::new(
+            at("repeated"),
+            "several values of one parameter are joined by what a value can contain: one parameter could become two",
+            "encode the values, as with value = \"pct\", or write repeated = \"refuse\", or acknowledge it with undelimited = true",
+        ));
+    }
     if profile.collections.iter().any(|collection| two_items(collection).iter().any(|two| undelimited_items(two))) {
         return Err(BadProfile::new(
             at("[collect"),
@@ -226,18 +233,37 @@ fn movable(profile: &Profile, trusted: Parts) -> Parts {
     fields.fold(Parts::NONE, |all, field| all.and(Parts::slot(field.slot)).and(field.info.reads))
 }
 
+/// What the values of one origin of a collection are made of, before they are joined.
+fn values_of(collection: &Collection, from: Origin) -> Alphabet {
+    let value = match from {
+        Origin::Headers => Alphabet::HEADER,
+        Origin::RawQuery => SENT,
+        Origin::Query | Origin::Form | Origin::Map(_) => Alphabet::ALL,
+    };
+    collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet))
+}
+
+/// What a raw query is made of, without what separates its parameters.
+const SENT: Alphabet = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
+
+/// Whether one value can be what several are joined to. Lines of one header mean the same as one line (RFC 9110 section 5.3).
+fn joins_in_two_ways(collection: &Collection) -> bool {
+    let Some(with) = collection.repeated.joins_with() else { return false };
+    collection.from.iter().any(|from| *from != Origin::Headers && values_of(collection, *from).contains_all(with))
+}
+
 /// Every two items of a collection that can stand behind each other, as templates over what names and values can be made of.
 fn two_items(collection: &Collection) -> Vec<Template> {
-    let (mut names, mut values, mut pairs) = (Alphabet::NONE, Alphabet::NONE, Alphabet::NONE);
+    let joined = collection.repeated.joins_with().map_or(Alphabet::NONE, Alphabet::of);
+    let (mut names, mut values, mut pairs) = (Alphabet::NONE, joined, Alphabet::NONE);
     for from in &collection.from {
-        let sent = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
-        let (name, value, pair) = match from {
-            Origin::Headers => (Alphabet::of(TOKEN), Alphabet::HEADER, Alphabet::NONE),
-            Origin::RawQuery => (sent.minus(Alphabet::of(b"=")), sent, sent),
-            Origin::Query | Origin::Form | Origin::Map(_) => (Alphabet::ALL, Alphabet::ALL, Alphabet::ALL),
+        let (name, pair) = match from {
+            Origin::Headers => (Alphabet::of(TOKEN), Alphabet::NONE),
+            Origin::RawQuery => (SENT.minus(Alphabet::of(b"=")), SENT),
+            Origin::Query | Origin::Form | Origin::Map(_) => (Alphabet::ALL, Alphabet::ALL),
         };
         names = names.union(collection.name.iter().fold(name, |alphabet, filter| filter.alphabet(alphabet)));
-        values = values.union(collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet)));
+        values = values.union(values_of(collection, *from));
         pairs = pairs.union(pair);
     }
     let piece = |piece: &Piece| {

@@ -304,8 +304,15 @@ impl<'t> Loader<'t> {
         let name = filters(table.find("name"))?;
         let value = filters(table.find("value"))?;
         let as_listed = match table.find("name_as") {
-            Some(item) => one_of(item, &[("lower", false), ("listed", true)])?,
-            None => !of_headers,
+            Some(item) => {
+                let as_listed = one_of(item, &[("lower", false), ("listed", true)])?;
+                if !as_listed && from != [Origin::Headers] {
+                    let message = "only names of headers have no case: in lower case, a parameter signs one of another name";
+                    return Err(BadProfile::new(item.at(), message, "leave name_as out, and let clients sign names as they send them"));
+                }
+                as_listed
+            }
+            None => from != [Origin::Headers],
         };
         let sort = match table.find("sort") {
             Some(item) => Some(one_of(item, &[("name", Sort::Name), ("name,value", Sort::NameValue), ("item", Sort::Item)])?),
@@ -386,7 +393,7 @@ impl<'t> Loader<'t> {
         };
         // Items that end in what they cannot contain are over where no name can begin.
         let mut names = Alphabet::NONE;
-        let mut contents = Alphabet::NONE;
+        let mut contents = collection.repeated.joins_with().map_or(Alphabet::NONE, Alphabet::of);
         for from in &collection.from {
             let (alphabet, reads, body) = match from {
                 // Any header may be listed, also those that have slots, and Host.

@@ -282,3 +282,65 @@ fn an_end_that_a_condition_takes_away_needs_what_the_condition_reads() {
     assert_eq!(Request::get("/a", &[X_TS, ("x-end", "1764000010"), ("x-ends", "1")]).judge(&profile), Ok(()));
     assert_eq!(Request::get("/a", &[X_TS]).judge(&profile), Ok(()));
 }
+
+#[test]
+fn values_that_are_joined_are_not_taken_for_one_value() {
+    let with = |repeated: &str, value: &str, from: &str| {
+        let rest = format!(
+            "[collect.q]\nfrom = \"{from}\"\nrepeated = \"{repeated}\"\nname = \"pct\"\nvalue = \"{value}\"\n\
+             item = \"{{name}}={{value}}\"\njoin = \"&\"\n{TIMED}"
+        );
+        load(
+            &format!("{TS}\nextra = {{ from = \"header:x-extra | params:','\", optional = true }}"),
+            "{method}\n{path}\n{host}\n{ts}\n{header:x-extra | optional}\n{q}",
+            &rest,
+        )
+    };
+    let escaped = "replace:'%','%25' | replace:'&','%26'";
+    for from in ["query", "form", "extra", "raw_query"] {
+        for repeated in ["join:','", "sorted_join:','", "join:''", "sorted_join:''"] {
+            refused(with(repeated, escaped, from), "joined");
+        }
+        for repeated in ["join:''", "join:'a'", "join:'%2C'"] {
+            refused(with(repeated, "pct", from), "joined");
+        }
+        // The values must not hold what joins them, nor what joins them be what separates items.
+        for repeated in ["join:'&'", "sorted_join:'&'"] {
+            refused(with(repeated, "pct", from), "cut in two ways");
+        }
+        for repeated in ["join:','", "sorted_join:', '", "join:'%,'"] {
+            assert!(with(repeated, "pct", from).is_ok(), "{from} {repeated}");
+        }
+    }
+    let profile = with("join:','", "pct", "query").unwrap();
+    let signed = Request::get("/a?id=1,2", &[X_TS]);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    assert!(signed.to("/a?id=1&id=2").judge_with_mac_of(&signed, &profile).is_err());
+    // Lines of one header are one list (RFC 9110 section 5.3).
+    let headers = "[collect.h]\nfrom = \"headers\"\nprefix = [\"x-m-\"]\nitem = \"{name}:{value}\\n\"\n";
+    let of_headers = |more: &str| load(TS, "{method}\n{target}\n{host}\n{ts}\n{h}", &format!("{headers}{more}{TIMED}"));
+    assert!(of_headers("").is_ok() && of_headers("repeated = \"join:', '\"\n").is_ok());
+    refused(of_headers("repeated = \"join:'\\n'\"\n"), "cut in two ways");
+}
+
+#[test]
+fn a_parameter_is_listed_in_the_case_that_it_is_signed_in() {
+    let with = |from: &str, name_as: &str| {
+        let rest = format!("[collect.q]\nfrom = \"{from}\"\nnames = \"header:x-list | split:','\"\n{name_as}{ENCODED}{TIMED}");
+        load(
+            &format!("{TS}\nextra = {{ from = \"header:x-extra | params:','\", optional = true }}"),
+            "{method}\n{path}\n{host}\n{ts}\n{q}",
+            &rest,
+        )
+    };
+    for from in ["query", "raw_query", "form", "extra"] {
+        refused(with(from, "name_as = \"lower\"\n"), "only names of headers");
+    }
+    for name_as in ["", "name_as = \"listed\"\n"] {
+        let profile = with("query", name_as).unwrap();
+        let signed = Request::get("/a?id=1", &[X_TS, ("x-list", "id")]);
+        assert_eq!(signed.judge(&profile), Ok(()));
+        let other = signed.to("/a?ID=1").with("x-list", "ID");
+        assert_eq!(other.judge_with_mac_of(&signed, &profile).unwrap_err().code, Code::SignatureMismatch);
+    }
+}
