@@ -439,7 +439,8 @@ impl<'v> Context<'_, 'v> {
             }
             (Step::Without(names), Data::Map(mut members)) => {
                 let is_named = |name: &[u8], wanted: &str| match wanted.strip_suffix('*') {
-                    Some(prefix) => name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())),
+                    // As a collection takes its `prefix`: what the one keeps out of a map, the other keeps out of a query.
+                    Some(prefix) => name.starts_with(prefix.as_bytes()),
                     None => name.eq_ignore_ascii_case(wanted.as_bytes()),
                 };
                 members.retain(|(name, _)| !names.iter().any(|wanted| is_named(name.as_slice(), wanted)));

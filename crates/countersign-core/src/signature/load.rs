@@ -1,6 +1,7 @@
 //! Reads a profile from its file, and holds it to every check that needs no request. The language is described in
 //! `docs/reference/profiles.md`. Errors say where in the file they are and what to write.
 
+mod apart;
 mod checks;
 mod mac_parameter;
 mod parts;

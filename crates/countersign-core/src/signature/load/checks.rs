@@ -12,6 +12,7 @@ use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule}
 use super::super::slots::SlotSource;
 use super::super::verify::KEEP_LONGER;
 use super::BadProfile;
+use super::apart::could_move;
 use super::parts::TOKEN;
 use crate::replay::Tier;
 
@@ -104,6 +105,14 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
                 "put a delimiter there, narrow the first with match, or acknowledge it with undelimited = true",
             ));
         }
+    }
+    if profile.collections.iter().any(|collection| could_move(profile, collection)) {
+        return Err(BadProfile::new(
+            at("from = ["),
+            "a parameter could move from one source of a collection to another, as from the query to a form, under the same signature",
+            "make a collection of each with a text between them, or let [[require]] tell them apart by the method, or acknowledge it with \
+             undelimited = true",
+        ));
     }
     if profile.collections.iter().any(joins_in_two_ways) {
         return Err(BadProfile::new(

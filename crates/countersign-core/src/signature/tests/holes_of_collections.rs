@@ -116,6 +116,7 @@ fn lacks(judged: Result<(), Refusal>, what: &str) {
     assert!(refusal.code == Code::SignatureCoverage && refusal.to_string().contains(what), "{refusal}");
 }
 
+const OPTIONAL_EXTRA: &str = "extra = { from = \"header:x-extra | params:','\", optional = true }";
 const EXTRA: &str = "extra = \"header:x-extra | params:','\"";
 
 #[test]
@@ -290,11 +291,7 @@ fn values_that_are_joined_are_not_taken_for_one_value() {
             "[collect.q]\nfrom = \"{from}\"\nrepeated = \"{repeated}\"\nname = \"pct\"\nvalue = \"{value}\"\n\
              item = \"{{name}}={{value}}\"\njoin = \"&\"\n{TIMED}"
         );
-        load(
-            &format!("{TS}\nextra = {{ from = \"header:x-extra | params:','\", optional = true }}"),
-            "{method}\n{path}\n{host}\n{ts}\n{header:x-extra | optional}\n{q}",
-            &rest,
-        )
+        load(&format!("{TS}\n{OPTIONAL_EXTRA}"), "{method}\n{path}\n{host}\n{ts}\n{header:x-extra | optional}\n{q}", &rest)
     };
     let escaped = "replace:'%','%25' | replace:'&','%26'";
     for from in ["query", "form", "extra", "raw_query"] {
@@ -327,11 +324,7 @@ fn values_that_are_joined_are_not_taken_for_one_value() {
 fn a_parameter_is_listed_in_the_case_that_it_is_signed_in() {
     let with = |from: &str, name_as: &str| {
         let rest = format!("[collect.q]\nfrom = \"{from}\"\nnames = \"header:x-list | split:','\"\n{name_as}{ENCODED}{TIMED}");
-        load(
-            &format!("{TS}\nextra = {{ from = \"header:x-extra | params:','\", optional = true }}"),
-            "{method}\n{path}\n{host}\n{ts}\n{q}",
-            &rest,
-        )
+        load(&format!("{TS}\n{OPTIONAL_EXTRA}"), "{method}\n{path}\n{host}\n{ts}\n{q}", &rest)
     };
     for from in ["query", "raw_query", "form", "extra"] {
         refused(with(from, "name_as = \"lower\"\n"), "only names of headers");
@@ -342,5 +335,74 @@ fn a_parameter_is_listed_in_the_case_that_it_is_signed_in() {
         assert_eq!(signed.judge(&profile), Ok(()));
         let other = signed.to("/a?ID=1").with("x-list", "ID");
         assert_eq!(other.judge_with_mac_of(&signed, &profile).unwrap_err().code, Code::SignatureMismatch);
+    }
+}
+
+#[test]
+fn a_parameter_that_could_move_to_another_source_does_not_load() {
+    let message = "{method}\n{path}\n{host}\n{ts}\n{all}";
+    let by_method = |one: &str, condition: &str, other: &str, second: &str| {
+        format!("[[require]]\nwhen = \"{condition}\"\nabsent = \"{one}\"\n[[require]]\nunless = \"{second}\"\nabsent = \"{other}\"\n")
+    };
+    let with = |from: &str, rest: &str| {
+        let all = format!("[collect.all]\nfrom = {from}\n{ENCODED}");
+        load(&format!("{TS}\n{OPTIONAL_EXTRA}"), message, &format!("{all}{rest}{TIMED}"))
+    };
+    let (get, both) = ("method | is:'GET','DELETE'", "[\"query\", \"form\"]");
+    for (from, rest) in [
+        (both, String::new()),
+        ("[\"raw_query\", \"form\"]", String::new()),
+        ("[\"query\", \"extra\"]", String::new()),
+        ("[\"form\", \"extra\"]", String::new()),
+        // What the condition reads is not signed, the two ask different questions, or one of the two lacks.
+        (both, by_method("body", "header:x-get", "query", "header:x-get")),
+        (both, by_method("body", get, "query", "method | is:'GET'")),
+        (both, by_method("body", get, "body", get)),
+        (both, format!("[[require]]\nwhen = \"{get}\"\nabsent = \"body\"\n")),
+        ("[\"query\", \"form\", \"extra\"]", by_method("body", get, "query", get)),
+    ] {
+        refused(with(from, &rest), "could move");
+    }
+    let told = by_method("body", get, "query", get);
+    let profile = with(both, &told).unwrap();
+    let signed = Request::new("POST", "/a", &[X_TS, FORM], "amount=1");
+    assert_eq!(signed.judge(&profile), Ok(()));
+    for (target, body) in [("/a?amount=1", ""), ("/a?", "amount=1")] {
+        assert!(signed.to(target).holding(body).judge_with_mac_of(&signed, &profile).is_err(), "{target}");
+    }
+    // One after the other, each is its own.
+    let apart = format!("[collect.q]\nfrom = \"query\"\n{ENCODED}[collect.f]\nfrom = \"form\"\n{ENCODED}{TIMED}");
+    let profile = load(TS, "{method}\n{path}\n{host}\n{ts}\n{q}\n{f}", &apart).unwrap();
+    assert_eq!(signed.judge(&profile), Ok(()));
+    assert!(signed.to("/a?amount=1").holding("").judge_with_mac_of(&signed, &profile).is_err());
+}
+
+#[test]
+fn names_that_only_a_map_has_stay_in_it() {
+    let text = |absent: &str, elsewhere: &str| {
+        format!(
+            "[collect.all]\nfrom = [\"query\", \"own\"]\n{ENCODED}[collect.elsewhere]\nfrom = \"query\"\n{elsewhere}name = \"pct\"\nitem = \"{{name}}\"\njoin = \"&\"\n\
+             [[require]]\nabsent = \"{absent}\"\n[[require]]\nwhen = \"elsewhere\"\nabsent = \"elsewhere\"\n{TIMED}"
+        )
+    };
+    let fields = format!("{TS}\n{EXTRA}\nown = \"extra | without:'realm'\"");
+    let with = |absent: &str, elsewhere: &str| load(&fields, "{method}\n{path}\n{host}\n{ts}\n{all}", &text(absent, elsewhere));
+    for (absent, elsewhere) in [
+        ("extra | without:'realm','*'", "prefix = [\"own_\"]\n"),
+        ("extra | without:'realm','own_*','x'", "prefix = [\"own_\"]\n"),
+        ("extra | without:'realm','own_*'", "prefix = [\"other_\"]\n"),
+        ("extra | without:'realm','own_*'", "prefix = [\"own_\"]\nexclude = [\"own_a\"]\n"),
+    ] {
+        refused(with(absent, elsewhere), "could move");
+    }
+    let profile = with("extra | without:'realm','own_*'", "prefix = [\"own_\"]\n").unwrap();
+    let signed = Request::get("/a?id=1", &[X_TS, ("x-extra", "own_a=1")]);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    let other_case = Request::get("/a?id=1&OWN_b=1", &[X_TS, ("x-extra", "own_a=1")]);
+    assert_eq!(other_case.judge(&profile), Ok(()));
+    let moved = other_case.to("/a?id=1").with("x-extra", "own_a=1,OWN_b=1");
+    assert!(moved.judge_with_mac_of(&other_case, &profile).is_err());
+    for (target, extra) in [("/a", "own_a=1,id=1"), ("/a?id=1&own_a=1", "realm=x")] {
+        assert!(signed.to(target).with("x-extra", extra).judge_with_mac_of(&signed, &profile).is_err(), "{target}");
     }
 }
