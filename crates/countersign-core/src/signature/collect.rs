@@ -235,8 +235,14 @@ impl<'v> Gathered<'_, '_, 'v> {
         if from != Origin::Headers {
             let mut found = VecDeque::from(self.parameters_of(from)?);
             let mut dropped = self.leaves_out(from, &found);
-            found.retain(|item| self.wants(item.name.as_slice()));
-            let taken: Vec<Bytes<'v>> = found.iter().filter(|_| matches!(from, Origin::Map(_))).map(|item| item.name.clone()).collect();
+            let (mut taken, mut left) = (Vec::new(), Vec::new());
+            found.retain(|item| {
+                let wanted = self.wants(item.name.as_slice());
+                if matches!(from, Origin::Map(_)) {
+                    if wanted { &mut taken } else { &mut left }.push(item.name.clone());
+                }
+                wanted
+            });
             while let Some(name) = found.pop_front() {
                 if self.collection.repeated == Repeated::Each {
                     self.values(&name.name, vec![name.value], name.pair)?;
@@ -250,11 +256,14 @@ impl<'v> Gathered<'_, '_, 'v> {
                     }
                     !same
                 });
-                dropped |= self.drops(&values);
+                if self.drops(&values) {
+                    dropped = true;
+                    left.push(name.name.clone());
+                }
                 self.values(&name.name, values, b"")?;
             }
             if !self.collection.cuts {
-                self.members(from, &taken);
+                self.members(from, &taken, &left);
             }
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
             return Ok(());
@@ -418,14 +427,15 @@ impl<'v> Gathered<'_, '_, 'v> {
     }
 
     /// The members of a map that were taken, by their names before any filter, are covered, in it and in the maps that it was
-    /// made of.
-    fn members(&mut self, from: Origin, taken: &[Bytes<'v>]) {
+    /// made of: if none of that name in any case was left, or left out of the text.
+    fn members(&mut self, from: Origin, taken: &[Bytes<'v>], left: &[Bytes<'v>]) {
         let Origin::Map(mut index) = from else { return };
         for _ in 0..4 {
             for (slot, source) in self.context.profile.slots.iter() {
                 if let SlotSource::Member(of, name) = source
                     && *of == index
-                    && taken.iter().any(|taken| taken.as_slice().eq_ignore_ascii_case(name.as_bytes()))
+                    && is_among(taken, name)
+                    && !is_among(left, name)
                 {
                     self.from = self.from.and(Provenance::of(Parts::slot(slot)));
                 }
@@ -496,6 +506,11 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         Ok(text)
     }
+}
+
+/// Whether a member of this name is among those, in any case: so members are read.
+fn is_among(names: &[Bytes<'_>], wanted: &str) -> bool {
+    names.iter().any(|name| name.as_slice().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 fn filtered<'v>(filters: &[Filter], bytes: Bytes<'v>) -> Option<Bytes<'v>> {

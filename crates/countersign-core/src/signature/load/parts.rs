@@ -331,7 +331,7 @@ impl<'t> Loader<'t> {
         }
         let plus_is_space = table.find("plus_is_space").map(Item::yes).transpose()?.unwrap_or(false);
         let semicolon_is_plain = table.find("semicolon_is_plain").map(Item::yes).transpose()?.unwrap_or(false);
-        let is_mac = |name: &Box<str>| mac.is_some_and(|mac| mac.name == *name);
+        let is_mac = |name: &str| mac.is_some_and(|mac| *mac.name == *name);
         let leaves_out = skip_empty || exclude.iter().any(|name| !is_mac(name));
         let spares = exclude.iter().find(|name| is_mac(name)).cloned();
         let mut collection = Collection {

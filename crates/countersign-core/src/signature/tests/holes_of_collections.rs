@@ -406,3 +406,17 @@ fn names_that_only_a_map_has_stay_in_it() {
         assert!(signed.to(target).with("x-extra", extra).judge_with_mac_of(&signed, &profile).is_err(), "{target}");
     }
 }
+
+#[test]
+fn a_member_of_which_a_value_was_left_is_not_signed() {
+    let with = |more: &str| {
+        let rest = format!("[collect.l]\nfrom = \"extra\"\n{more}{ENCODED}{TIMED}[replay]\nonce = [\"extra.n[] | join:','\"]\n");
+        load(&format!("{TS}\n{EXTRA}"), "{method}\n{target}\n{host}\n{ts}\n{l}", &rest).unwrap()
+    };
+    for more in ["repeated = \"first\"\n", "repeated = \"unique\"\n", "exclude = [\"N\"]\n", "prefix = [\"n\"]\n"] {
+        let profile = with(more);
+        assert_eq!(Request::get("/a", &[X_TS, ("x-extra", "n=1")]).judge(&profile), Ok(()), "{more}");
+        let second = if more.contains("repeated") { "n=1,n=1" } else { "n=1,N=2" };
+        lacks(Request::get("/a", &[X_TS, ("x-extra", second)]).judge(&profile), "extra.n");
+    }
+}
