@@ -25,7 +25,7 @@ pub(super) struct Collection {
     pub(super) exclude: Vec<Box<str>>,
     /// What of `exclude` is the query parameter with the MAC: there, leaving it out leaves nothing out.
     pub(super) spares: Option<Box<str>>,
-    /// Whether something is left out that is not the MAC itself: then what it is left out of is not covered.
+    /// Whether it may leave out something but `spares`: then what that is left out of is not covered.
     pub(super) leaves_out: bool,
     /// Whether an item lacks something of the name and the value that it is made of: then they are covered in part only.
     pub(super) cuts: bool,
