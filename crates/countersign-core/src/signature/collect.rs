@@ -23,7 +23,9 @@ pub(super) struct Collection {
     /// Only names that start so.
     pub(super) prefixes: Vec<Box<str>>,
     pub(super) exclude: Vec<Box<str>>,
-    /// Whether something is left out that is not the MAC itself: then what it is left out of is not covered.
+    /// What of `exclude` is the query parameter with the MAC: there, leaving it out leaves nothing out.
+    pub(super) spares: Option<Box<str>>,
+    /// Whether it may leave out something but `spares`: then what that is left out of is not covered.
     pub(super) leaves_out: bool,
     /// Whether an item lacks something of the name and the value that it is made of: then they are covered in part only.
     pub(super) cuts: bool,
@@ -75,6 +77,16 @@ pub(super) enum Repeated {
     Refuse,
 }
 
+impl Repeated {
+    /// What stands between several values of one name that become one.
+    pub(super) fn joins_with(&self) -> Option<&[u8]> {
+        match self {
+            Self::Join(with) | Self::SortedJoin(with) => Some(with),
+            Self::Each | Self::Unique | Self::First | Self::Refuse => None,
+        }
+    }
+}
+
 /// By what items are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
@@ -119,6 +131,8 @@ pub(super) fn collect<'v>(context: &Context<'_, 'v>, collection: &'v Collection)
     match &collection.names {
         Some(names) => {
             if let Some(names) = context.read(names)? {
+                // Who trusts the text trusts what chose it.
+                gathered.from.direct = gathered.from.direct.and(names.from.direct);
                 gathered.listed(&names)?;
             }
         }
@@ -219,10 +233,16 @@ impl<'v> Gathered<'_, '_, 'v> {
     /// Everything of one source, in the order of the request.
     fn all_of(&mut self, from: Origin) -> Result<(), Refusal> {
         if from != Origin::Headers {
-            let mut dropped = false;
             let mut found = VecDeque::from(self.parameters_of(from)?);
-            found.retain(|item| self.wants(item.name.as_slice()));
-            let taken: Vec<Bytes<'v>> = found.iter().filter(|_| matches!(from, Origin::Map(_))).map(|item| item.name.clone()).collect();
+            let mut dropped = self.leaves_out(from, &found);
+            let (mut taken, mut left) = (Vec::new(), Vec::new());
+            found.retain(|item| {
+                let wanted = self.wants(item.name.as_slice());
+                if matches!(from, Origin::Map(_)) {
+                    if wanted { &mut taken } else { &mut left }.push(item.name.clone());
+                }
+                wanted
+            });
             while let Some(name) = found.pop_front() {
                 if self.collection.repeated == Repeated::Each {
                     self.values(&name.name, vec![name.value], name.pair)?;
@@ -236,11 +256,14 @@ impl<'v> Gathered<'_, '_, 'v> {
                     }
                     !same
                 });
-                dropped |= self.drops(&values);
+                if self.drops(&values) {
+                    dropped = true;
+                    left.push(name.name.clone());
+                }
                 self.values(&name.name, values, b"")?;
             }
             if !self.collection.cuts {
-                self.members(from, &taken);
+                self.members(from, &taken, &left);
             }
             self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
             return Ok(());
@@ -253,6 +276,16 @@ impl<'v> Gathered<'_, '_, 'v> {
             self.values(&Bytes::Long(name.as_str().as_bytes().to_vec()), values, b"")?;
         }
         Ok(())
+    }
+
+    /// Whether something that is not the MAC is left out by its name: the MAC is one parameter of the query. One of the same name in
+    /// a form, or a second one in the query that is written otherwise, is not read as the MAC.
+    fn leaves_out(&self, from: Origin, found: &VecDeque<Item<'v>>) -> bool {
+        let mut may_be_mac = matches!(from, Origin::Query | Origin::RawQuery);
+        found.iter().filter(|item| !self.wants(item.name.as_slice())).any(|item| {
+            let has_its_name = self.collection.spares.as_deref().is_some_and(|name| name.as_bytes() == item.name.as_slice());
+            !(has_its_name && std::mem::take(&mut may_be_mac))
+        })
     }
 
     fn wants(&self, name: &[u8]) -> bool {
@@ -345,10 +378,10 @@ impl<'v> Gathered<'_, '_, 'v> {
             Repeated::SortedJoin(_) => clean.sort_by(|a, b| a.as_slice().cmp(b.as_slice())),
             Repeated::Each | Repeated::Join(_) | Repeated::Refuse => {}
         }
-        if let Repeated::Join(with) | Repeated::SortedJoin(with) = &self.collection.repeated
+        if let Some(with) = self.collection.repeated.joins_with()
             && clean.len() > 1
         {
-            let joined = clean.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(&**with);
+            let joined = clean.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(with);
             clean = vec![Bytes::Long(joined)];
         }
         self.items.extend(clean.into_iter().map(|value| Item { name: written.clone(), value, pair }));
@@ -367,7 +400,11 @@ impl<'v> Gathered<'_, '_, 'v> {
                 SlotSource::Form(name) => Some(name),
                 _ => None,
             }),
-            _ => return,
+            // Its members are covered one by one. What is trusted is the map.
+            Origin::Map(index) => return self.from.direct = self.from.direct.and(profile.field_slot(index)),
+            // That the body is no form is said by a header.
+            Origin::Form => return self.from.direct = self.from.direct.and(Parts::UNTRACED),
+            Origin::Headers => return,
         };
         if all {
             self.from = self.from.and(Provenance::of(parts));
@@ -390,14 +427,15 @@ impl<'v> Gathered<'_, '_, 'v> {
     }
 
     /// The members of a map that were taken, by their names before any filter, are covered, in it and in the maps that it was
-    /// made of.
-    fn members(&mut self, from: Origin, taken: &[Bytes<'v>]) {
+    /// made of: if none of that name in any case was left, or left out of the text.
+    fn members(&mut self, from: Origin, taken: &[Bytes<'v>], left: &[Bytes<'v>]) {
         let Origin::Map(mut index) = from else { return };
         for _ in 0..4 {
             for (slot, source) in self.context.profile.slots.iter() {
                 if let SlotSource::Member(of, name) = source
                     && *of == index
-                    && taken.iter().any(|taken| taken.as_slice().eq_ignore_ascii_case(name.as_bytes()))
+                    && is_among(taken, name)
+                    && !is_among(left, name)
                 {
                     self.from = self.from.and(Provenance::of(Parts::slot(slot)));
                 }
@@ -430,20 +468,23 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         let mut texts: Vec<Cow<'_, [u8]>> = Vec::with_capacity(self.items.len() + self.written.len());
         let mut written = self.written.iter().peekable();
+        let mut direct = Parts::NONE;
         for (index, item) in self.items.iter().enumerate() {
             while let Some((_, text)) = written.next_if(|(at, _)| *at <= index) {
                 texts.push(Cow::Borrowed(text));
             }
-            texts.push(Cow::Owned(self.text(item)?));
+            texts.push(Cow::Owned(self.text(item, &mut direct)?));
         }
         texts.extend(written.map(|(_, text)| Cow::Borrowed(text.as_slice())));
         if self.collection.sort == Some(Sort::Item) {
             texts.sort();
         }
-        Ok(Value::one(Bytes::Long(texts.join(&*self.collection.join)), self.from))
+        let from = Provenance { direct: self.from.direct.and(direct), ..self.from };
+        Ok(Value::one(Bytes::Long(texts.join(&*self.collection.join)), from))
     }
 
-    fn text(&self, item: &Item<'v>) -> Result<Vec<u8>, Refusal> {
+    /// The text of an item. `direct` learns what it reads beside its name and its value: that is trusted with the text.
+    fn text(&self, item: &Item<'v>, direct: &mut Parts) -> Result<Vec<u8>, Refusal> {
         let (name, value) = (item.name.as_slice(), item.value.as_slice());
         let template = match &self.collection.item_empty {
             Some(template) if value.is_empty() => template,
@@ -457,12 +498,19 @@ impl<'v> Gathered<'_, '_, 'v> {
                 Piece::Value(Expr { source: Source::ItemValue, steps, .. }) if steps.is_empty() => text.extend_from_slice(value),
                 other => {
                     let context = Context { item: Some(ItemText { name, value, pair: item.pair }), ..*self.context };
-                    context.write(std::slice::from_ref(other), &mut text, &mut Provenance::default())?;
+                    let mut from = Provenance::NONE;
+                    context.write(std::slice::from_ref(other), &mut text, &mut from)?;
+                    *direct = direct.and(from.direct);
                 }
             }
         }
         Ok(text)
     }
+}
+
+/// Whether a member of this name is among those, in any case: so members are read.
+fn is_among(names: &[Bytes<'_>], wanted: &str) -> bool {
+    names.iter().any(|name| name.as_slice().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 fn filtered<'v>(filters: &[Filter], bytes: Bytes<'v>) -> Option<Bytes<'v>> {

@@ -1,5 +1,6 @@
 //! Which of two schemes a request is in must be clear from its head.
 
+use super::evaluate::Value;
 use super::expression::{Expr, HeaderNames, Source, Step};
 use super::filter::Filter;
 use super::profile::Profile;
@@ -26,12 +27,25 @@ pub(super) fn overlap(a: &Profile, b: &Profile) -> bool {
     a.iter().any(|x| b.iter().any(|y| x.at.meets(&y.at) && !exclusive(x.guard, y.guard)))
 }
 
-/// Whether `expr` looks at a `Signature` that belongs to HTTP message signatures (RFC 9421): there it stands beside
-/// `Signature-Input`. Older schemes have one header of the same name alone.
-pub(super) fn is_of_message_signatures(profile: &Profile, expr: &Expr, head: &Head<'_>) -> bool {
-    let Source::Header(slot) = &expr.source else { return false };
-    matches!(profile.slots.get(*slot), Some(SlotSource::Header(name)) if name == "signature")
-        && head.headers.contains_key("signature-input")
+/// Whether a `Signature` belongs to HTTP message signatures (RFC 9421): there it stands beside `Signature-Input`. Older schemes
+/// have one header of the same name alone.
+pub(super) fn has_message_signatures(head: &Head<'_>) -> bool {
+    head.headers.contains_key("signature-input")
+}
+
+/// Whether a source is the header `Signature`.
+pub(super) fn is_signature(profile: &Profile, source: &Source) -> bool {
+    matches!(source, Source::Header(slot) if matches!(profile.slots.get(*slot), Some(SlotSource::Header(name)) if name == "signature"))
+}
+
+/// Whether an expression or one of its alternatives looks at it.
+pub(super) fn reads_signature(profile: &Profile, expr: &Expr) -> bool {
+    is_signature(profile, &expr.source) || expr.steps.iter().any(|step| matches!(step, Step::Or(other) if reads_signature(profile, other)))
+}
+
+/// Whether a value is what stands there.
+pub(super) fn came_from_signature(profile: &Profile, value: &Value<'_>) -> bool {
+    value.from.direct.slots().any(|slot| is_signature(profile, &Source::Header(slot)))
 }
 
 /// Whether a request names an authentication scheme that `expr` asks for, in a form that is not that of the scheme. It is
@@ -167,5 +181,35 @@ mod tests {
         let parameters = authorization.to_str().unwrap().strip_prefix("Signature ").unwrap();
         by_old.insert("signature", parameters.parse().unwrap());
         assert!(shows(&old, &by_old) && !shows(&new, &by_old));
+    }
+
+    #[test]
+    fn a_message_signature_may_be_detected_by_its_signature_and_an_alternative_counts_beside_it() {
+        let text = built_in("rfc9421").unwrap().replace("header:signature-input", "header:signature");
+        let copy = Profile::load(&text, &Constants::new()).unwrap();
+        let headers = signed(&copy);
+        let shows = |profile: &Profile, target: &str, headers: &HeaderMap| {
+            let head = Head { method: "GET", scheme: Scheme::Https, host: "api.test", target, headers };
+            profile.find_fields(head).unwrap().is_some()
+        };
+        assert!(shows(&copy, "/a", &headers));
+        let older = |detect: &str| {
+            let text = format!(
+                "name = \"small\"\ntitle = \"Small\"\ndetect = [\"{detect}\"]\nuncovered = [\"path\", \"query\", \"host\", \"body\", \"time\"]\n\
+                 [fields]\nmac = {{ from = \"query:sign\", optional = true }}\n[mac]\nalgorithm = \"hmac-sha256\"\nmessage = \"{{method}}\"\n"
+            );
+            Profile::load(&text, &Constants::new()).unwrap()
+        };
+        let alone: HeaderMap = [(HeaderName::from_static("signature"), "a".parse().unwrap())].into_iter().collect();
+        for detect in [
+            "header:signature | or:'query:sign'",
+            "query:sign | or:'header:signature'",
+            "header:x-sign | or:'header:signature' | or:'query:sign'",
+        ] {
+            let older = older(detect);
+            assert!(shows(&older, "/a?sign=x", &headers), "{detect}");
+            assert!(!shows(&older, "/a", &headers), "{detect}");
+            assert!(shows(&older, "/a", &alone), "{detect}");
+        }
     }
 }

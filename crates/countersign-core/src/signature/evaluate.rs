@@ -196,7 +196,11 @@ impl<'v> Context<'_, 'v> {
                 (Step::Or(other), None) => self.read(other)?,
                 (Step::Default(text), None) => {
                     // Absence is then what was signed. A source that is there, and of which a filter made nothing, is not absent.
-                    let from = Provenance::of(self.profile.direct(&expr.source));
+                    let from = match expr.source {
+                        // They are always there: what they are made of has decided that a filter made nothing of them.
+                        Source::Let(_) | Source::Collection(_) => Provenance { direct: self.profile.deciding(expr), ..Provenance::NONE },
+                        _ => Provenance::of(self.profile.direct(&expr.source)),
+                    };
                     let from = if shown { from.cut() } else { from };
                     Some(match expr.info.kind {
                         Kind::Many if text.is_empty() => Value { data: Data::Many(Vec::new()), from },
@@ -435,7 +439,8 @@ impl<'v> Context<'_, 'v> {
             }
             (Step::Without(names), Data::Map(mut members)) => {
                 let is_named = |name: &[u8], wanted: &str| match wanted.strip_suffix('*') {
-                    Some(prefix) => name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())),
+                    // As a collection takes its `prefix`: what the one keeps out of a map, the other keeps out of a query.
+                    Some(prefix) => name.starts_with(prefix.as_bytes()),
                     None => name.eq_ignore_ascii_case(wanted.as_bytes()),
                 };
                 members.retain(|(name, _)| !names.iter().any(|wanted| is_named(name.as_slice(), wanted)));

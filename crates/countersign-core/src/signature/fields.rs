@@ -7,7 +7,7 @@ use super::bytes::Bytes;
 use super::coverage::Provenance;
 use super::detect;
 use super::evaluate::{Context, Data, Value};
-use super::expression::{BodyUse, Expr, Source};
+use super::expression::{BodyUse, Expr, Source, Step};
 use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
 use super::request::{Body, Head};
 use super::rfc9421;
@@ -104,20 +104,34 @@ impl<'v> Fields<'v> {
     /// Whether the request shows any sign of the scheme.
     fn is_shown(&self) -> Result<bool, Refusal> {
         for expr in &self.profile.detect {
-            if detect::is_of_message_signatures(self.profile, expr, &self.head) {
-                continue;
-            }
-            if let Some(name) = self.own_header(expr) {
-                if self.head.headers.contains_key(name) {
-                    return Ok(true);
-                }
-                continue;
-            }
-            if self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head) {
+            if self.shows(expr)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether the request shows what an expression of `detect` looks at, or one of its alternatives.
+    fn shows(&self, expr: &'v Expr) -> Result<bool, Refusal> {
+        if let Some(name) = self.own_header(expr) {
+            return Ok(self.head.headers.contains_key(name));
+        }
+        // The `Signature` of another scheme is as good as absent.
+        if self.profile.builtin.is_none() && detect::reads_signature(self.profile, expr) && detect::has_message_signatures(&self.head) {
+            let is_other = detect::is_signature(self.profile, &expr.source);
+            if !is_other && self.context(Body::Empty).read(expr)?.is_some_and(|value| !detect::came_from_signature(self.profile, &value)) {
+                return Ok(true);
+            }
+            for step in &expr.steps {
+                if let Step::Or(other) = step
+                    && self.shows(other)?
+                {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        Ok(self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head))
     }
 
     /// The header that shows a message signature. It may come in several lines, which are one dictionary, so its presence is

@@ -1,7 +1,9 @@
 //! Reads a profile from its file, and holds it to every check that needs no request. The language is described in
 //! `docs/reference/profiles.md`. Errors say where in the file they are and what to write.
 
+mod apart;
 mod checks;
+mod mac_parameter;
 mod parts;
 mod table;
 
@@ -22,6 +24,7 @@ use super::secret::LiveSecret;
 use super::shape::Shape;
 use super::slots::{SlotSource, Slots};
 use crate::id::ProfileName;
+use mac_parameter::MacParameter;
 use table::{Item, Table, Text};
 
 /// How large the file of a profile may be, in bytes.
@@ -131,8 +134,8 @@ impl<'t> Loader<'t> {
         let mac = index(mac_name, &fields)
             .ok_or_else(|| BadProfile::new(0..0, "the fields have no mac", "add mac to [fields]: where the signature stands"))?;
         let key_id = index("key_id", &fields).or_else(|| index("keyid", &fields).filter(|_| builtin.is_some()));
-        let mac_parameter = fields.get(mac).and_then(|field| self.parameter_of(field));
-        let collections = self.read_collections(root.find("collect"), mac_parameter.as_deref())?;
+        let mac_parameter = MacParameter::find(&fields, &self.slots, mac);
+        let collections = self.read_collections(root.find("collect"), mac_parameter.as_ref())?;
         let (let_names, lets) = self.read_lets(root.find("let"))?;
         let key = self.key(key_item)?;
         let rule = self.mac_rule(mac_item, builtin.is_some())?;
@@ -161,10 +164,15 @@ impl<'t> Loader<'t> {
             uncovered,
             sign,
             builtin,
+            beside_mac: Parts::NONE,
             body: super::BodyUse::None,
             tier: crate::replay::Tier::Minutes,
             nobody: LiveSecret::nobody(),
         };
+        if let Some(parameter) = mac_parameter.filter(|_| profile.collections.iter().any(|collection| collection.spares.is_some())) {
+            let start = self.text.find("exclude").unwrap_or_default();
+            profile.beside_mac = parameter.beside(&profile, start..start)?;
+        }
         checks::check(&mut profile, self.text)?;
         Ok(profile)
     }

@@ -41,6 +41,9 @@ pub struct Profile {
     pub(super) uncovered: Parts,
     pub(super) sign: Vec<SignStep>,
     pub(super) builtin: Option<message_signatures::Rule>,
+    /// What stands in the query parameter of the MAC beside it, when a collection leaves that parameter out: signed by itself, or
+    /// the query is not signed.
+    pub(super) beside_mac: Parts,
     /// What of the body must be at hand to verify.
     pub(super) body: BodyUse,
     /// Where its claims are kept.
@@ -276,6 +279,7 @@ impl Profile {
             uncovered: self.uncovered,
             sign: Vec::new(),
             builtin: self.builtin.clone(),
+            beside_mac: self.beside_mac,
             body: self.body,
             tier: self.tier,
             nobody: LiveSecret::nobody(),
@@ -474,8 +478,9 @@ impl Profile {
     pub(super) fn deciding(&self, expr: &Expr) -> Parts {
         let source = match &expr.source {
             Source::Let(index) => self.lets.get(*index).map_or(Parts::NONE, |template| self.deciding_text(template)),
-            // Whatever it is made of. And what is a form is said by a header.
-            Source::Collection(_) | Source::FormParameter(_) => Parts::UNTRACED,
+            // Whatever it is made of.
+            Source::Collection(_) => Parts::UNTRACED,
+            Source::FormParameter(slot) => Parts::slot(*slot).and(self.form_type()),
             source => self.direct(source),
         };
         expr.steps.iter().fold(source, |all, step| match step {
@@ -490,6 +495,32 @@ impl Profile {
             Piece::Value(expr) => all.and(self.deciding(expr)),
             Piece::When { condition, then, .. } => all.and(self.deciding(condition)).and(self.deciding_text(then)),
         })
+    }
+
+    /// What can make an expression absent while all that it reads stays as it was signed. Who trusts that it is absent trusts this.
+    pub(super) fn hiding(&self, expr: &Expr) -> Parts {
+        let source = match &expr.source {
+            Source::Let(_) | Source::Collection(_) => self.deciding(expr),
+            Source::FormParameter(_) => self.form_type(),
+            // A field reads only those above it, so this ends.
+            Source::Field(index) | Source::Member(index, _) | Source::Members(index, _) => {
+                match self.fields.get(*index).map(|field| &field.from) {
+                    Some(FieldSource::Expr(from)) => self.hiding(from),
+                    Some(FieldSource::Builtin(_)) | None => Parts::NONE,
+                }
+            }
+            // A header or a parameter that is signed cannot go away.
+            _ => Parts::NONE,
+        };
+        expr.steps.iter().fold(source, |all, step| match step {
+            Step::Or(other) => all.and(self.hiding(other)),
+            _ => all,
+        })
+    }
+
+    /// The header that says whether a body is a form.
+    fn form_type(&self) -> Parts {
+        self.slots.of_header(&http::header::CONTENT_TYPE).map_or(Parts::UNTRACED, Parts::slot)
     }
 
     /// What a slot is called, for people.

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod holes;
+mod holes_of_collections;
 mod language;
 mod message_signatures;
 mod native;

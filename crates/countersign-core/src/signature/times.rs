@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::coverage::Provenance;
 use super::evaluate::Context;
 use super::expression::Expr;
-use super::profile::TimeRule;
+use super::profile::{TimeRule, Window};
 use super::time_format::TimeFormat;
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
@@ -27,31 +27,34 @@ pub(super) struct Times {
 /// Reads the times of a signature.
 pub(super) fn read<'v>(rule: &'v TimeRule, context: &Context<'_, 'v>) -> Result<Times, Refusal> {
     let mut from = Provenance::NONE;
-    let mut time = |expr: &'v Expr, formats: &[TimeFormat]| -> Result<UnixMillis, Refusal> {
+    let time = |expr: &'v Expr, formats: &[TimeFormat], from: &mut Provenance| -> Result<UnixMillis, Refusal> {
         let value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
-        from = from.and(value.from);
+        *from = from.and(value.from);
         let read = formats.iter().find_map(|format| format.read(value.bytes()));
         read.ok_or_else(|| {
             let what = context.profile.parts_words(context.profile.direct(&expr.source));
             Refusal::with(Code::SignatureMalformed, format!("{what} is not a time in the format of the scheme {}", context.profile.name))
         })
     };
-    let at = rule.at.as_ref().map(|expr| time(expr, &rule.formats)).transpose()?;
+    let at = rule.at.as_ref().map(|expr| time(expr, &rule.formats, &mut from)).transpose()?;
     let expires = match &rule.expires {
         // An end may be left out where there is a beginning.
-        Some(expr) if at.is_some() && context.read(expr)?.is_none() => None,
-        Some(expr) => Some(time(expr, &rule.expires_formats)?),
+        Some(expr) if at.is_some() && context.read(expr)?.is_none() => {
+            from.direct = from.direct.and(context.profile.hiding(expr));
+            None
+        }
+        Some(expr) => Some(time(expr, &rule.expires_formats, &mut from)?),
         None => None,
     };
     let mut past = rule.past;
-    if let Some(window) = &rule.window
-        && let Some(value) = context.read(&window.from)?
-    {
-        from = from.and(value.from);
-        let number = plain_number(value.bytes()).and_then(|number| u32::try_from(number).ok());
-        let number = number.ok_or_else(|| Refusal::with(Code::SignatureMalformed, "the window of the signature is not a plain number"))?;
-        let chosen = if window.in_millis { Duration::from_millis(number.into()) } else { Duration::from_secs(number.into()) };
-        past = chosen.min(window.most);
+    if let Some(window) = &rule.window {
+        match context.read(&window.from)? {
+            Some(value) => {
+                from = from.and(value.from);
+                past = chosen(window, value.bytes())?.min(window.most);
+            }
+            None => from.direct = from.direct.and(context.profile.hiding(&window.from)),
+        }
     }
     let signed_at = at.or_else(|| expires.map(|end| end.minus(rule.ahead_most))).unwrap_or(UnixMillis::MIN);
     let good_until = match (at, expires) {
@@ -61,6 +64,13 @@ pub(super) fn read<'v>(rule: &'v TimeRule, context: &Context<'_, 'v>) -> Result<
         (None, None) => UnixMillis::MIN,
     };
     Ok(Times { signed_at, good_until, future: if at.is_some() { rule.future } else { Duration::ZERO }, from })
+}
+
+/// The window that a request chooses.
+fn chosen(window: &Window, text: &[u8]) -> Result<Duration, Refusal> {
+    let number = plain_number(text).and_then(|number| u32::try_from(number).ok());
+    let number = number.ok_or_else(|| Refusal::with(Code::SignatureMalformed, "the window of the signature is not a plain number"))?;
+    Ok(if window.in_millis { Duration::from_millis(number.into()) } else { Duration::from_secs(number.into()) })
 }
 
 /// A number of digits and nothing else: no sign either, so that it is written in one way up to zeros in front.

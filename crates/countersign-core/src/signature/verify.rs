@@ -207,7 +207,12 @@ impl<'v> Fields<'v> {
     }
 
     /// What the MAC reached, with what is equal to what it reached.
-    pub(super) fn coverage(&self, context: &Context<'_, '_>, from: Provenance) -> Result<Coverage, Refusal> {
+    pub(super) fn coverage(&self, context: &Context<'_, '_>, mut from: Provenance) -> Result<Coverage, Refusal> {
+        // A parameter that was left out as the MAC, and is more than the MAC.
+        if !from.whole.contains(context.profile.beside_mac) {
+            from.partly = from.partly.and(Parts::QUERY);
+            from.whole = from.whole.without(Parts::QUERY);
+        }
         let mut coverage = Coverage::default();
         coverage.add(from);
         // Twice, so that one equality can lean on another.

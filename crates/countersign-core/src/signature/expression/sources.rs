@@ -124,6 +124,8 @@ impl Scope<'_> {
             "form" => {
                 let slot = self.slot(SlotSource::Form(names_one()?.into()), segment)?;
                 let info = info(Kind::One, Alphabet::ALL, Parts::slot(slot).and(Parts::BODY));
+                // Who trusts that a parameter is absent trusts what says that the body is a form.
+                self.slot(SlotSource::Header(http::header::CONTENT_TYPE), segment)?;
                 Ok((Source::FormParameter(slot), Info { body: BodyUse::Bytes, ..info }))
             }
             "const" => {

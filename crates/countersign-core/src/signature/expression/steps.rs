@@ -53,8 +53,11 @@ impl Scope<'_> {
                 Ok(if segment.name == "json" { Step::Json(pointer.into()) } else { Step::JsonPresent(pointer.into()) })
             }
             "without" => {
-                let names = segment.arguments.iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase().into()).collect();
-                Ok(Step::Without(names))
+                let name = |name: &Vec<u8>| {
+                    let name = String::from_utf8_lossy(name);
+                    if name.ends_with('*') { (*name).into() } else { name.to_ascii_lowercase().into() }
+                };
+                Ok(Step::Without(segment.arguments.iter().map(name).collect()))
             }
             name => match Filter::parse(name, &self.with_constants(name, &segment.arguments)) {
                 Some(filter) => filter.map(Step::Filter).map_err(|message| bad(segment.at.clone(), message)),

@@ -12,6 +12,7 @@ use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule}
 use super::super::slots::SlotSource;
 use super::super::verify::KEEP_LONGER;
 use super::BadProfile;
+use super::apart::could_move;
 use super::parts::TOKEN;
 use crate::replay::Tier;
 
@@ -105,6 +106,21 @@ fn boundaries(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(
             ));
         }
     }
+    if profile.collections.iter().any(|collection| could_move(profile, collection)) {
+        return Err(BadProfile::new(
+            at("from = ["),
+            "a parameter could move from one source of a collection to another, as from the query to a form, under the same signature",
+            "make a collection of each with a text between them, or let [[require]] tell them apart by the method, or acknowledge it with \
+             undelimited = true",
+        ));
+    }
+    if profile.collections.iter().any(joins_in_two_ways) {
+        return Err(BadProfile::new(
+            at("repeated"),
+            "several values of one parameter are joined by what a value can contain: one parameter could become two",
+            "encode the values, as with value = \"pct\", or write repeated = \"refuse\", or acknowledge it with undelimited = true",
+        ));
+    }
     if profile.collections.iter().any(|collection| two_items(collection).iter().any(|two| undelimited_items(two))) {
         return Err(BadProfile::new(
             at("[collect"),
@@ -190,6 +206,17 @@ fn leaves<'p>(profile: &'p Profile, expr: &'p Expr) -> Vec<&'p Expr> {
     all
 }
 
+/// What is trusted with a value when it is checked, as far as no request has to be seen for that: which headers a collection is
+/// made of, each request says.
+fn trusted_with(profile: &Profile, leaf: &Expr) -> Parts {
+    let Source::Collection(index) = leaf.source else { return profile.direct(&leaf.source) };
+    let Some(collection) = profile.collections.get(index) else { return Parts::NONE };
+    collection.from.iter().fold(Parts::NONE, |parts, from| match from {
+        Origin::Map(field) => parts.and(profile.field_slot(*field)),
+        _ => parts,
+    })
+}
+
 /// What a value is by itself. A collection is all that it can be made of.
 fn direct(profile: &Profile, leaf: &Expr) -> Parts {
     match leaf.source {
@@ -215,18 +242,37 @@ fn movable(profile: &Profile, trusted: Parts) -> Parts {
     fields.fold(Parts::NONE, |all, field| all.and(Parts::slot(field.slot)).and(field.info.reads))
 }
 
+/// What the values of one origin of a collection are made of, before they are joined.
+fn values_of(collection: &Collection, from: Origin) -> Alphabet {
+    let value = match from {
+        Origin::Headers => Alphabet::HEADER,
+        Origin::RawQuery => SENT,
+        Origin::Query | Origin::Form | Origin::Map(_) => Alphabet::ALL,
+    };
+    collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet))
+}
+
+/// What a raw query is made of, without what separates its parameters.
+const SENT: Alphabet = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
+
+/// Whether one value can be what several are joined to. Lines of one header mean the same as one line (RFC 9110 section 5.3).
+fn joins_in_two_ways(collection: &Collection) -> bool {
+    let Some(with) = collection.repeated.joins_with() else { return false };
+    collection.from.iter().any(|from| *from != Origin::Headers && values_of(collection, *from).contains_all(with))
+}
+
 /// Every two items of a collection that can stand behind each other, as templates over what names and values can be made of.
 fn two_items(collection: &Collection) -> Vec<Template> {
-    let (mut names, mut values, mut pairs) = (Alphabet::NONE, Alphabet::NONE, Alphabet::NONE);
+    let joined = collection.repeated.joins_with().map_or(Alphabet::NONE, Alphabet::of);
+    let (mut names, mut values, mut pairs) = (Alphabet::NONE, joined, Alphabet::NONE);
     for from in &collection.from {
-        let sent = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
-        let (name, value, pair) = match from {
-            Origin::Headers => (Alphabet::of(TOKEN), Alphabet::HEADER, Alphabet::NONE),
-            Origin::RawQuery => (sent.minus(Alphabet::of(b"=")), sent, sent),
-            Origin::Query | Origin::Form | Origin::Map(_) => (Alphabet::ALL, Alphabet::ALL, Alphabet::ALL),
+        let (name, pair) = match from {
+            Origin::Headers => (Alphabet::of(TOKEN), Alphabet::NONE),
+            Origin::RawQuery => (SENT.minus(Alphabet::of(b"=")), SENT),
+            Origin::Query | Origin::Form | Origin::Map(_) => (Alphabet::ALL, Alphabet::ALL),
         };
         names = names.union(collection.name.iter().fold(name, |alphabet, filter| filter.alphabet(alphabet)));
-        values = values.union(collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet)));
+        values = values.union(values_of(collection, *from));
         pairs = pairs.union(pair);
     }
     let piece = |piece: &Piece| {
@@ -329,11 +375,18 @@ fn trusted(profile: &Profile) -> Parts {
 
 /// What the time check and the replay check read.
 fn checked(profile: &Profile) -> Parts {
+    // Which of several alternatives counts, each request says.
     let of_let = |expr: &Expr| match expr.source {
-        Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(profile.direct(&leaf.source))),
-        _ => profile.direct(&expr.source),
+        Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(trusted_with(profile, leaf))),
+        _ => trusted_with(profile, expr),
     };
-    trusted_exprs(profile).fold(Parts::NONE, |parts, expr| parts.and(of_let(expr)))
+    // An end or a window that is absent is trusted to be.
+    let may_be_absent = profile
+        .time
+        .iter()
+        .flat_map(|time| time.expires.iter().filter(|_| time.at.is_some()).chain(time.window.iter().map(|window| &window.from)));
+    let hiding = may_be_absent.fold(Parts::NONE, |parts, expr| parts.and(profile.hiding(expr)));
+    trusted_exprs(profile).fold(hiding, |parts, expr| parts.and(of_let(expr)))
 }
 
 fn trusted_exprs(profile: &Profile) -> impl Iterator<Item = &Expr> {

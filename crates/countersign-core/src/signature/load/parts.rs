@@ -7,13 +7,12 @@ use super::super::coverage::Parts;
 use super::super::expression::{Expr, Info, Kind, Piece, Place, Source, Step, Template, info_of};
 use super::super::filter::Filter;
 use super::super::parameters;
-use super::super::profile::{
-    Derive, Field, FieldSource, KeyRule, KeyText, MacAlgorithm, MacEncoding, MacRule, Require, Requirement, TimeRule, Window,
-};
+use super::super::profile::{Derive, KeyRule, KeyText, MacAlgorithm, MacEncoding, MacRule, Require, Requirement, TimeRule, Window};
 use super::super::slots::SlotSource;
 use super::super::time_format::TimeFormat;
 use super::super::{BodyUse, alphabet::Alphabet};
 use super::super::{message_signatures, rfc9421::Covered};
+use super::mac_parameter::MacParameter;
 use super::table::{Item, Table, Text};
 use super::{BadProfile, Loader, MOST_WINDOW, readable};
 
@@ -259,7 +258,7 @@ impl<'t> Loader<'t> {
         Ok(rule)
     }
 
-    pub(super) fn read_collections(&mut self, item: Option<Item<'t>>, mac: Option<&str>) -> Result<Vec<Collection>, BadProfile> {
+    pub(super) fn read_collections(&mut self, item: Option<Item<'t>>, mac: Option<&MacParameter>) -> Result<Vec<Collection>, BadProfile> {
         let mut collections = Vec::new();
         for (name, item) in item.map(|item| item.table("[collect]")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
             readable(item.at(), name, Place::Request)?;
@@ -278,7 +277,7 @@ impl<'t> Loader<'t> {
         Ok(collections)
     }
 
-    fn collection(&mut self, table: &mut Table<'t>, mac: Option<&str>) -> Result<Collection, BadProfile> {
+    fn collection(&mut self, table: &mut Table<'t>, mac: Option<&MacParameter>) -> Result<Collection, BadProfile> {
         let mut from = Vec::new();
         for text in table.get("from")?.texts()? {
             from.push(self.collection_source(text)?);
@@ -305,8 +304,15 @@ impl<'t> Loader<'t> {
         let name = filters(table.find("name"))?;
         let value = filters(table.find("value"))?;
         let as_listed = match table.find("name_as") {
-            Some(item) => one_of(item, &[("lower", false), ("listed", true)])?,
-            None => !of_headers,
+            Some(item) => {
+                let as_listed = one_of(item, &[("lower", false), ("listed", true)])?;
+                if !as_listed && from != [Origin::Headers] {
+                    let message = "only names of headers have no case: in lower case, a parameter signs one of another name";
+                    return Err(BadProfile::new(item.at(), message, "leave name_as out, and let clients sign names as they send them"));
+                }
+                as_listed
+            }
+            None => from != [Origin::Headers],
         };
         let sort = match table.find("sort") {
             Some(item) => Some(one_of(item, &[("name", Sort::Name), ("name,value", Sort::NameValue), ("item", Sort::Item)])?),
@@ -325,12 +331,15 @@ impl<'t> Loader<'t> {
         }
         let plus_is_space = table.find("plus_is_space").map(Item::yes).transpose()?.unwrap_or(false);
         let semicolon_is_plain = table.find("semicolon_is_plain").map(Item::yes).transpose()?.unwrap_or(false);
-        let leaves_out = skip_empty || exclude.iter().any(|name| mac != Some(&**name));
+        let is_mac = |name: &str| mac.is_some_and(|mac| *mac.name == *name);
+        let leaves_out = skip_empty || exclude.iter().any(|name| !is_mac(name));
+        let spares = exclude.iter().find(|name| is_mac(name)).cloned();
         let mut collection = Collection {
             from,
             names,
             prefixes,
             exclude,
+            spares,
             leaves_out,
             cuts: false,
             missing,
@@ -384,7 +393,7 @@ impl<'t> Loader<'t> {
         };
         // Items that end in what they cannot contain are over where no name can begin.
         let mut names = Alphabet::NONE;
-        let mut contents = Alphabet::NONE;
+        let mut contents = collection.repeated.joins_with().map_or(Alphabet::NONE, Alphabet::of);
         for from in &collection.from {
             let (alphabet, reads, body) = match from {
                 // Any header may be listed, also those that have slots, and Host.
@@ -413,6 +422,9 @@ impl<'t> Loader<'t> {
         if let Some(names) = &collection.names {
             info.body = info.body | names.info.body;
         }
+        for template in [Some(&collection.item), collection.item_empty.as_ref()].into_iter().flatten() {
+            info.body = info.body | info_of(template).body;
+        }
         let is_line = |item: &Template| match (item.first(), item.last()) {
             (Some(Piece::Value(Expr { source: Source::ItemName, steps, .. })), Some(Piece::Text(text))) => {
                 steps.is_empty() && !contents.contains_all(text)
@@ -435,32 +447,6 @@ impl<'t> Loader<'t> {
     fn headers(&self) -> Parts {
         let headers = self.slots.iter().filter(|(_, source)| matches!(source, SlotSource::Header(_)));
         headers.fold(Parts::NONE, |all, (slot, _)| all.and(Parts::slot(slot)))
-    }
-
-    /// The parameter that a field is read from, when it is read from nothing else.
-    pub(super) fn parameter_of(&self, field: &Field) -> Option<String> {
-        let FieldSource::Expr(expr) = &field.from else { return None };
-        self.parameter_of_expr(expr, 8)
-    }
-
-    fn parameter_of_expr(&self, expr: &Expr, deep: u8) -> Option<String> {
-        match &expr.source {
-            Source::QueryParameter(slot) => match self.slots.get(*slot) {
-                Some(SlotSource::Query(name)) => Some(name.to_string()),
-                _ => None,
-            },
-            // A field or a member of one: everything that it was read from must be that parameter.
-            Source::Field(index) | Source::Member(index, _) if deep > 0 => {
-                let reads = self.fields.get(*index)?.1.reads.without(Parts::QUERY);
-                let mut named = reads.slots().filter_map(|slot| match self.slots.get(slot) {
-                    Some(SlotSource::Query(name)) => Some(name.to_string()),
-                    _ => None,
-                });
-                let first = named.next()?;
-                named.next().is_none().then_some(first)
-            }
-            _ => None,
-        }
     }
 }
 
