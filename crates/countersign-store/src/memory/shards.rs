@@ -100,7 +100,7 @@ impl Shards {
         if self.live() == 0 {
             return false;
         }
-        let (secret, nonce, message) = keys(claim);
+        let (secret, nonce, message) = self.keys(claim);
         let shard = self.of(secret);
         shard.has(nonce) || shard.has(message)
     }
