@@ -173,10 +173,9 @@ fn an_answer_that_cannot_be_relayed_is_not_the_clients_fault() {
 #[test]
 fn a_client_that_has_gone_takes_its_request_from_the_upstream() {
     let begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nseen\r\n";
-    let stream = begun.to_owned();
     let upstream = RecordingUpstream::start_with(move |request| match request.request_line().contains("/silent") {
         true => Reply::Silence,
-        false => Reply::EchoAfter(stream.clone().into_bytes()),
+        false => Reply::EchoAfter(begun.into()),
     });
     let patient = format!(
         "[upstream.patient]\nurl = \"http://{}\"\nresponse_seconds = 120\n\
@@ -189,7 +188,7 @@ fn a_client_that_has_gone_takes_its_request_from_the_upstream() {
         "POST /patient/silent HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
         "GET /patient/stream HTTP/1.1\r\nHost: api.test\r\n\r\n",
     ];
-    for request in requests {
+    for (request, ends_its_side_only) in requests.into_iter().flat_map(|request| [(request, false), (request, true)]) {
         scene.upstream.forget();
         let mut connection = scene.connect();
         connection.send(request.as_bytes());
@@ -198,7 +197,11 @@ fn a_client_that_has_gone_takes_its_request_from_the_upstream() {
         }
         eventually("the request arrives", || scene.upstream.requests().len() == 1);
         assert_eq!(scene.upstream.given_up(), 0, "{request}");
-        drop(connection);
+        let half_open = ends_its_side_only.then(|| {
+            connection.finish_sending();
+            connection
+        });
         eventually("the upstream is told", || scene.upstream.given_up() == 1);
+        drop(half_open);
     }
 }
