@@ -56,6 +56,12 @@ impl<'v> Value<'v> {
         }
     }
 
+    /// The same where who trusts it trusts this as well.
+    fn trusting(mut self, parts: Parts) -> Self {
+        self.from.direct = self.from.direct.and(parts);
+        self
+    }
+
     /// Whether it is there and not empty, which is what conditions ask.
     pub(super) fn is_something(&self) -> bool {
         match &self.data {
@@ -193,7 +199,7 @@ impl<'v> Context<'_, 'v> {
         let shown = value.is_some();
         for step in &expr.steps {
             value = match (step, value) {
-                (Step::Or(other), None) => self.read(other)?,
+                (Step::Or(other), None) => self.read(other)?.map(|value| value.trusting(self.profile.giving_way(expr))),
                 (Step::Default(text), None) => {
                     // Absence is then what was signed. A source that is there, and of which a filter made nothing, is not absent.
                     let from = match expr.source {
@@ -202,6 +208,7 @@ impl<'v> Context<'_, 'v> {
                         _ => Provenance::of(self.profile.direct(&expr.source)),
                     };
                     let from = if shown { from.cut() } else { from };
+                    let from = Provenance { direct: from.direct.and(self.profile.giving_way(expr)), ..from };
                     Some(match expr.info.kind {
                         Kind::Many if text.is_empty() => Value { data: Data::Many(Vec::new()), from },
                         Kind::Many => Value { data: Data::Many(vec![Bytes::Lent(text)]), from },

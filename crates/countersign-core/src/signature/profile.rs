@@ -362,17 +362,23 @@ impl Profile {
         self.replay.counter.is_some()
     }
 
-    /// How long its claims are kept, and where: what was claimed under other terms is not found by them.
+    /// How long its claims are kept, and where, and what says so: what was claimed under other terms is not found by them.
     pub fn claim_terms(&self) -> String {
         let seconds = |of: &dyn Fn(&TimeRule) -> Duration| self.time.as_ref().map_or(0, |time| of(time).as_secs());
         let window = seconds(&|time| time.window.as_ref().map_or(Duration::ZERO, |window| window.most));
+        let read = |expr: Option<&Expr>| expr.map_or_else(|| "-".to_owned(), |expr| self.parts_words(self.roots(expr.info.reads, 8)));
+        let time = self.time.as_ref();
         format!(
-            "{:?} past {} future {} window {window} ahead {} keep {}",
+            "{:?} past {} future {} window {window} ahead {} keep {}; at {}, expires {}, window {}, counter {}",
             self.tier,
             seconds(&|time| time.past),
             seconds(&|time| time.future),
             seconds(&|time| time.ahead_most),
-            self.replay.keep.as_secs()
+            self.replay.keep.as_secs(),
+            read(time.and_then(|time| time.at.as_ref())),
+            read(time.and_then(|time| time.expires.as_ref())),
+            read(time.and_then(|time| Some(&time.window.as_ref()?.from))),
+            read(self.replay.counter.as_ref()),
         )
     }
 
@@ -499,8 +505,31 @@ impl Profile {
 
     /// What can make an expression absent while all that it reads stays as it was signed. Who trusts that it is absent trusts this.
     pub(super) fn hiding(&self, expr: &Expr) -> Parts {
-        let source = match &expr.source {
-            Source::Let(_) | Source::Collection(_) => self.deciding(expr),
+        let alternatives = expr.steps.iter().filter_map(|step| if let Step::Or(other) = step { Some(other) } else { None });
+        alternatives.fold(self.hiding_source(expr), |all, other| all.and(self.hiding(other)))
+    }
+
+    /// What can let a later alternative of an expression, or its default, count in place of one that is signed.
+    pub(super) fn giving_way(&self, expr: &Expr) -> Parts {
+        let (mut hidden, mut all) = (self.hiding_source(expr), Parts::NONE);
+        for step in &expr.steps {
+            match step {
+                Step::Or(other) => {
+                    all = all.and(hidden);
+                    hidden = hidden.and(self.hiding(other));
+                }
+                Step::Default(_) => all = all.and(hidden),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn hiding_source(&self, expr: &Expr) -> Parts {
+        match &expr.source {
+            Source::Let(index) => self.lets.get(*index).map_or(Parts::NONE, |template| self.deciding_text(template)),
+            // Whatever it is made of.
+            Source::Collection(_) => Parts::UNTRACED,
             Source::FormParameter(_) => self.form_type(),
             // A field reads only those above it, so this ends.
             Source::Field(index) | Source::Member(index, _) | Source::Members(index, _) => {
@@ -511,11 +540,7 @@ impl Profile {
             }
             // A header or a parameter that is signed cannot go away.
             _ => Parts::NONE,
-        };
-        expr.steps.iter().fold(source, |all, step| match step {
-            Step::Or(other) => all.and(self.hiding(other)),
-            _ => all,
-        })
+        }
     }
 
     /// The header that says whether a body is a form.

@@ -255,10 +255,13 @@ fn values_of(collection: &Collection, from: Origin) -> Alphabet {
 /// What a raw query is made of, without what separates its parameters.
 const SENT: Alphabet = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
 
-/// Whether one value can be what several are joined to. Lines of one header mean the same as one line (RFC 9110 section 5.3).
+/// Whether one value can be what several are joined to. Lines of one header mean the same as one line in which commas stand
+/// between them (RFC 9110 section 5.3).
 fn joins_in_two_ways(collection: &Collection) -> bool {
     let Some(with) = collection.repeated.joins_with() else { return false };
-    collection.from.iter().any(|from| *from != Origin::Headers && values_of(collection, *from).contains_all(with))
+    let is_comma = with.trim_ascii() == b",";
+    let is_held = |from: &Origin| values_of(collection, *from).contains_all(with);
+    collection.from.iter().any(|from| is_held(from) && !(is_comma && *from == Origin::Headers))
 }
 
 /// Every two items of a collection that can stand behind each other, as templates over what names and values can be made of.
@@ -380,13 +383,13 @@ fn checked(profile: &Profile) -> Parts {
         Source::Let(_) => leaves(profile, expr).into_iter().fold(Parts::NONE, |parts, leaf| parts.and(trusted_with(profile, leaf))),
         _ => trusted_with(profile, expr),
     };
-    // An end or a window that is absent is trusted to be.
+    // An end or a window that is absent is trusted to be, and so is whatever something else stands in for.
     let may_be_absent = profile
         .time
         .iter()
         .flat_map(|time| time.expires.iter().filter(|_| time.at.is_some()).chain(time.window.iter().map(|window| &window.from)));
     let hiding = may_be_absent.fold(Parts::NONE, |parts, expr| parts.and(profile.hiding(expr)));
-    trusted_exprs(profile).fold(hiding, |parts, expr| parts.and(of_let(expr)))
+    trusted_exprs(profile).fold(hiding, |parts, expr| parts.and(of_let(expr)).and(profile.giving_way(expr)))
 }
 
 fn trusted_exprs(profile: &Profile) -> impl Iterator<Item = &Expr> {

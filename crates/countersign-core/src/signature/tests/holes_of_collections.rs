@@ -285,6 +285,63 @@ fn an_end_that_a_condition_takes_away_needs_what_the_condition_reads() {
 }
 
 #[test]
+fn what_stands_in_for_a_form_needs_what_says_that_there_is_none() {
+    let signs = |more: &str| format!("{{method}}\n{{path}}\n{{host}}\n{{ts}}\n{more}{{body | sha256 | hex}}");
+    let equal = |left: &str| format!("[[require]]\nequal = [\"{left}\", \"query\"]\n{TIMED}");
+    let post = |target: &str, body: &str| Request::new("POST", target, &[X_TS, FORM], body);
+    let plain = ("content-type", "text/plain");
+
+    let with_default = load(TS, &signs(""), &equal("form:q | default:'a=1'")).unwrap();
+    let good = post("/a?b=1", "q=b%3D1");
+    let changed = good.to("/a?a=1").with(plain.0, plain.1);
+    lacks(changed.judge_with_mac_of(&good, &with_default), "query");
+
+    let with_other = load(TS, &signs("{header:x-q | optional}\n"), &equal("form:q | or:'header:x-q'")).unwrap();
+    let good = post("/a?good", "q=good").with("x-q", "evil");
+    let changed = good.to("/a?evil").with(plain.0, plain.1);
+    lacks(changed.judge_with_mac_of(&good, &with_other), "query");
+
+    // With the type signed there is only one way to read it.
+    let typed = load(TS, &signs("{header:content-type | optional}\n"), &equal("form:q | default:'a=1'")).unwrap();
+    let good = post("/a?b=1", "q=b%3D1");
+    good.judge(&typed).unwrap();
+    good.to("/a?a=1").with(plain.0, plain.1).judge(&typed).unwrap();
+}
+
+#[test]
+fn a_default_end_needs_what_makes_it_the_default() {
+    let ends = "[time]\nat = \"ts\"\nformat = \"unix\"\npast = 3600\nexpires = \"form:exp | default:'4102444800'\"\n";
+    let message = "{method}\n{target}\n{host}\n{ts}\n{body | sha256 | hex}";
+    refused(load(TS, message, ends), "content-type");
+    // The first string to sign has the type; what is signed by the other has not.
+    let typed = message.replace("{ts}", "{ts}\n{header:content-type | optional}");
+    let other = format!("alternatives = [\"\"\"B\n{message}\"\"\"]\n{ends}");
+    let profile = load(TS, &format!("A\n{typed}"), &other).unwrap();
+    let late = Request::new("POST", "/a", &[X_TS, FORM], "exp=1764000010").with("content-type", "text/plain");
+    late.judge(&profile).unwrap();
+    let by_other = load(TS, &format!("B\n{message}"), TIMED).unwrap();
+    let judged = late.trace(&profile, &late.mac(&by_other), NOW + 3000).judged;
+    lacks(judged, "content-type");
+}
+
+#[test]
+fn lines_of_a_header_are_joined_by_commas() {
+    let rest = |with: &str| {
+        format!(
+            "[collect.h]\nfrom = \"headers\"\nnames = \"header:x-list | split:','\"\nrepeated = \"join:'{with}'\"\n\
+             item = \"{{name}}:{{value}}\"\njoin = \"\\n\"\n{TIMED}"
+        )
+    };
+    let message = "{method}\n{target}\n{host}\n{ts}\n{header:x-list}\n{h}";
+    for with in [",", ", "] {
+        load(TS, message, &rest(with)).unwrap();
+    }
+    for with in ["", ";", " "] {
+        refused(load(TS, message, &rest(with)), "join");
+    }
+}
+
+#[test]
 fn values_that_are_joined_are_not_taken_for_one_value() {
     let with = |repeated: &str, value: &str, from: &str| {
         let rest = format!(
