@@ -137,6 +137,15 @@ impl Scene {
         Self { gateway, upstream, partner, client, api_key, admin_key, config, folder }
     }
 
+    /// Lines for `start_with`: an upstream at this address that may take its time, behind `/patient/`.
+    pub fn patient(upstream: &RecordingUpstream) -> String {
+        format!(
+            "[upstream.patient]\nurl = \"http://{}\"\nresponse_seconds = 120\n\
+             [[route]]\npath = \"/patient/*\"\nrequire = \"anyone\"\nupstream = \"patient\"\n",
+            upstream.address()
+        )
+    }
+
     /// Starts the gateway again on the same data.
     pub fn start_again(&mut self) {
         self.gateway = Gateway::serve(self.folder.path(), &self.config);

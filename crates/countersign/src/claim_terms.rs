@@ -59,7 +59,7 @@ impl ClaimTerms {
 
 /// The terms up to how long claims without a time are kept.
 fn without_keep(terms: &str) -> &str {
-    terms.rsplit_once(" keep ").map_or(terms, |(kind, _)| kind)
+    terms.rsplit_once(", keep ").map_or(terms, |(kind, _)| kind)
 }
 
 /// Where they are, in the data directory.
@@ -106,6 +106,9 @@ mod tests {
         assert_eq!(changed(&[own("", "")]), NONE, "one less");
         assert_eq!(changed(&shorter()), TIMED, "another window");
         assert_eq!(changed(&shorter()), NONE);
+        let elsewhere = own("header:x-timestamp", "header:x-sent");
+        assert_eq!(changed(&[elsewhere]), TIMED, "another header for the time");
+        assert_eq!(changed(&shorter()), TIMED);
         std::fs::write(file(directory.path()), "{").unwrap();
         assert_eq!(changed(&shorter()), TIMED, "what it was is not known");
         std::fs::remove_file(file(directory.path())).unwrap();
@@ -122,6 +125,7 @@ mod tests {
         assert_eq!(changed("kraken", "", ""), NONE);
         let counter = built_in("kraken").unwrap().lines().find(|line| line.starts_with("counter = ")).unwrap();
         assert_eq!(changed("kraken", counter, &format!("{counter}\nkeep = 60")), UNTIMED, "its counters are known");
+        assert_eq!(changed("kraken", "form:nonce", "form:number"), COUNTED, "another counter");
         assert_eq!(changed("v3.0", "", ""), TIMED, "it had none");
         std::fs::remove_file(file(directory.path())).unwrap();
         std::fs::create_dir(directory.path().join("replay")).unwrap();

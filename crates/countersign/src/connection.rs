@@ -131,13 +131,15 @@ impl Connections {
             let Some(open) = open.upgrade() else { return false };
             open.check_progress(now);
             match stage {
-                Stage::Running => {
-                    open.check_time(&self.limits, now);
-                    open.check_permit(worker, now);
-                }
+                Stage::Running => {}
                 Stage::Draining => open.tell(Order::Finish),
-                Stage::Over => open.tell(Order::Cut),
+                Stage::Over => {
+                    open.tell(Order::Cut);
+                    return true;
+                }
             }
+            open.check_time(&self.limits, now);
+            open.check_permit(worker, now);
             true
         });
     }
@@ -261,11 +263,8 @@ impl Open {
             Wait::Body | Wait::Stream | Wait::Reader => limits.body_idle_time,
             Wait::Close => CLOSING_TIME,
             // Most answers are there before a client could be gone.
-            Wait::Answer => {
-                self.gate.watch_client();
-                return self.wake();
-            }
-            Wait::Tunnel => return,
+            Wait::Answer if self.gate.watch_client() => return self.wake(),
+            Wait::Answer | Wait::Tunnel => return,
         };
         if now.saturating_duration_since(since) >= most {
             match self.gate.waits_for() {

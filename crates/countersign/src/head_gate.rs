@@ -239,15 +239,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
 
     /// Fails when the client has gone while its answer is under way.
     fn check_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let is_read = match self.stage {
-            Stage::Answer => !self.state.is_upgraded(),
-            Stage::Stream(chunks) => chunks.is_over(),
-            _ => false,
-        };
-        if is_read && let Poll::Ready(ended) = self.poll_ahead(cx) {
+        if self.may_read_ahead()
+            && let Poll::Ready(ended) = self.poll_ahead(cx)
+        {
             return ended.and(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         Ok(())
+    }
+
+    /// Whether what comes next belongs to no exchange that is under way.
+    fn may_read_ahead(&self) -> bool {
+        match self.stage {
+            Stage::Head => true,
+            Stage::Answer => !self.state.is_upgraded(),
+            Stage::Stream(chunks) => chunks.is_over(),
+            Stage::Message { .. } | Stage::Tunnel | Stage::Refuse(_) | Stage::End => false,
+        }
     }
 
     /// Looks for the end of input while an answer is under way. Ready when there is one; what comes instead is kept.
@@ -331,6 +338,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
         let gate = self.get_mut();
         if matches!(gate.closing, Closing::Open) {
             gate.state.wait_for(Wait::Close);
+            // What came while the answer was made is still in the socket. A client that has gone is not waited for either way.
+            let _ = gate.may_read_ahead().then(|| gate.poll_ahead(cx));
             gate.closing = Closing::begin(Vec::new(), gate.may_be_sending());
         }
         gate.closing.poll(&mut gate.io, cx)

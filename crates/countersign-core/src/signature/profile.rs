@@ -369,16 +369,16 @@ impl Profile {
         let read = |expr: Option<&Expr>| expr.map_or_else(|| "-".to_owned(), |expr| self.parts_words(self.roots(expr.info.reads, 8)));
         let time = self.time.as_ref();
         format!(
-            "{:?} past {} future {} window {window} ahead {} keep {}; at {}, expires {}, window {}, counter {}",
+            "{:?} past {} future {} window {window} ahead {}, at {}, expires {}, window by {}, counter {}, keep {}",
             self.tier,
             seconds(&|time| time.past),
             seconds(&|time| time.future),
             seconds(&|time| time.ahead_most),
-            self.replay.keep.as_secs(),
             read(time.and_then(|time| time.at.as_ref())),
             read(time.and_then(|time| time.expires.as_ref())),
             read(time.and_then(|time| Some(&time.window.as_ref()?.from))),
             read(self.replay.counter.as_ref()),
+            self.replay.keep.as_secs(),
         )
     }
 

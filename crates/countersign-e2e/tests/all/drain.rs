@@ -47,3 +47,18 @@ fn a_request_that_does_not_end_is_cut_at_the_deadline() {
     eventually("the request is at the upstream", || scene.upstream.count("/open/slow") == 1);
     assert!(scene.gateway.stop().success());
 }
+
+#[test]
+fn a_client_that_goes_is_not_waited_for() {
+    let upstream = RecordingUpstream::start_with(|_| Reply::Silence);
+    let more = format!("[limits]\ndrain_seconds = 600\n{}", Scene::patient(&upstream));
+    let scene = Scene::start_with(upstream, &more);
+    let mut slow = scene.connect();
+    slow.send(b"GET /patient/slow HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    eventually("the request is at the upstream", || scene.upstream.count("/patient/slow") == 1);
+    scene.gateway.terminate();
+    assert_eq!(scene.upstream.given_up(), 0);
+    drop(slow);
+    eventually("the upstream is told", || scene.upstream.given_up() == 1);
+    assert!(scene.gateway.wait().success());
+}

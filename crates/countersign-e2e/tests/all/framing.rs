@@ -177,11 +177,7 @@ fn a_client_that_has_gone_takes_its_request_from_the_upstream() {
         true => Reply::Silence,
         false => Reply::EchoAfter(begun.into()),
     });
-    let patient = format!(
-        "[upstream.patient]\nurl = \"http://{}\"\nresponse_seconds = 120\n\
-         [[route]]\npath = \"/patient/*\"\nrequire = \"anyone\"\nupstream = \"patient\"\n",
-        upstream.address()
-    );
+    let patient = Scene::patient(&upstream);
     let scene = Scene::start_with(upstream, &patient);
     let requests = [
         "GET /patient/silent HTTP/1.1\r\nHost: api.test\r\n\r\n",

@@ -283,6 +283,7 @@ pub fn agree(script: &Script, limits: HeadLimits) {
                 let body = if early { None } else { body.collect().await.ok().map(|body| body.to_bytes().len() as u64) };
                 seen.lock().unwrap().push(Seen { method: head.method.to_string(), target, body });
                 if late {
+                    state.watch_client();
                     tick.notified().await;
                 }
                 Ok::<_, Infallible>(state.answer(response))

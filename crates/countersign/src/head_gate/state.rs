@@ -91,9 +91,11 @@ impl GateState {
     }
 
     /// The answer takes a while: until it is written, the gate notices when the client has gone, from the next time on that the
-    /// connection is polled.
-    pub fn watch_client(&self) {
+    /// connection is polled. Whether that is new.
+    pub fn watch_client(&self) -> bool {
+        let is_new = !self.is_client_watched();
         self.watched.store(true, Relaxed);
+        is_new
     }
 
     /// What the connection waits for.

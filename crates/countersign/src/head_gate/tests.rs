@@ -287,7 +287,7 @@ fn a_connection_can_be_told_to_stop() {
 
 #[test]
 fn a_client_that_goes_is_noticed_when_it_is_watched() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let posted = |body| format!("POST /never HTTP/1.1\r\nHost: a\r\n{body}");
         let bodies = ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"];
@@ -300,13 +300,13 @@ fn a_client_that_goes_is_noticed_when_it_is_watched() {
             if goes_first {
                 drop(client);
                 tokio::select! { biased; () = &mut served => panic!("it was not watched"), () = pause() => {} }
-                state.watch_client();
+                assert!(state.watch_client());
             } else {
-                state.watch_client();
+                assert!(state.watch_client());
                 tokio::select! { biased; () = &mut served => panic!("the client is there"), () = pause() => {} }
                 drop(client);
             }
-            served.await;
+            tokio::time::timeout(std::time::Duration::from_secs(20), served).await.expect("it is noticed");
         }
     });
 }
