@@ -261,10 +261,10 @@ impl Audience {
 
 /// Everything but the expiry.
 fn read(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) -> Result<AccessClaims, Refusal> {
-    let parts = split(token).ok_or(Code::InvalidToken)?;
+    let parts = split(token).ok_or_else(|| not_one(token))?;
     let mut room = [0; MOST_HEADER_BYTES];
     let header = URL_SAFE_NO_PAD.decode_slice(parts.header, &mut room).ok().and_then(|length| room.get(..length));
-    let header: ShownHeader<'_> = header.and_then(json).ok_or(Code::InvalidToken)?;
+    let header: ShownHeader<'_> = header.and_then(json).ok_or_else(|| not_one(token))?;
     let key = ring.find(&header.kid, now).ok_or(Code::InvalidToken)?;
     // The algorithm is the key's. The header's is only compared with it.
     if header.alg != key.algorithm.as_str() || !is_access_token_type(&header.typ) {
@@ -273,7 +273,7 @@ fn read(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) ->
     let TokenAlgorithm::Es256 = key.algorithm;
     let signature = std::str::from_utf8(parts.signature).map_err(|_| Code::InvalidToken)?;
     if !jsonwebtoken::crypto::verify(signature, parts.signed, &key.key, Algorithm::ES256).unwrap_or(false) {
-        return Err(Code::InvalidToken.into());
+        return Err(not_one(token));
     }
     let text = URL_SAFE_NO_PAD.decode(parts.claims).map_err(|_| Code::InvalidToken)?;
     let shown: ShownClaims = json(&text).ok_or(Code::InvalidToken)?;
@@ -281,6 +281,14 @@ fn read(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) ->
         return Err(Code::InvalidToken.into());
     }
     claims(shown, expected, now).ok_or_else(|| Code::InvalidToken.into())
+}
+
+/// The refusal of what cannot be read, or was not signed by us.
+fn not_one(token: &[u8]) -> Refusal {
+    if token.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
+        return Code::InvalidToken.into();
+    }
+    Refusal::with(Code::InvalidToken, "the token holds something else than letters, digits, - _ and the dots between its parts")
 }
 
 fn claims(shown: ShownClaims, expected: &Expected, now: UnixMillis) -> Option<AccessClaims> {

@@ -24,22 +24,16 @@ impl Challenges {
     ///
     /// A challenge says why (`error`) only if it is about its own kind of credential; where nothing was shown it says nothing
     /// but what is asked for (RFC 6750 section 3.1).
-    pub fn render(&self, refusal: &Refusal) -> Vec<HeaderValue> {
+    pub fn render(&self, refusal: &Refusal) -> impl Iterator<Item = HeaderValue> {
         let code = refusal.code;
-        if code != Code::InsufficientScope && code.status() != 401 {
-            return Vec::new();
-        }
-        let mut values: Vec<HeaderValue> = self
-            .kinds
-            .iter()
-            .filter(|kind| code != Code::InsufficientScope || *kind == Kind::Jwt)
-            .filter_map(|kind| self.challenge(kind, code))
-            .collect();
-        if values.is_empty() && code.status() == 401 {
+        let kinds = match code {
+            Code::InsufficientScope if self.kinds.contains(Kind::Jwt) => Kinds::NONE.with(Kind::Jwt),
             // A 401 without a challenge is not a 401.
-            values.push(HeaderValue::from_static("Bearer realm=\"countersign\""));
-        }
-        values
+            _ if code.status() == 401 && self.kinds.is_empty() => Kinds::NONE.with(Kind::Jwt),
+            _ if code.status() == 401 => self.kinds,
+            _ => Kinds::NONE,
+        };
+        kinds.iter().filter_map(move |kind| self.challenge(kind, code))
     }
 
     fn challenge(&self, kind: Kind, code: Code) -> Option<HeaderValue> {
@@ -100,8 +94,8 @@ mod tests {
     use super::*;
 
     fn rendered(rule: &str, code: Code) -> Vec<String> {
-        let values = Challenges::of(&rule.parse().unwrap()).render(&code.into());
-        values.iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        let challenges = Challenges::of(&rule.parse().unwrap());
+        challenges.render(&code.into()).map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]

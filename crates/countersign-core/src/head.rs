@@ -165,19 +165,24 @@ impl HeadScanner {
         }
     }
 
-    /// Skips whole good lines of headers that the gate does not read. Only for speed: byte by byte comes to the same.
+    /// Skips whole good lines of Host and of headers that the gate does not read. Only for speed: byte by byte comes to the same.
     fn skip_ordinary_lines(&mut self, buffer: &[u8]) {
         while self.headers < self.limits.headers {
             let Some(rest) = buffer.get(self.at..) else { return };
-            let name = rest.iter().take_while(|b| is(**b, TOKEN)).count();
-            let Some((name, [b':', rest @ ..])) = rest.split_at_checked(name) else { return };
+            let Some((name, [b':', rest @ ..])) = rest.split_at_checked(run(rest, TOKEN)) else { return };
             let value = plain_length(rest);
-            let ends = matches!(rest.get(value..), Some([b'\r', b'\n', ..]));
-            if name.is_empty() || !ends || kind(name) != Kind::Other {
+            if name.is_empty() || !matches!(rest.get(value..), Some([b'\r', b'\n', ..])) {
                 return;
             }
+            let began = self.at.saturating_add(name.len()).saturating_add(1);
+            let end = began.saturating_add(value);
+            match kind(name) {
+                Kind::Other => {}
+                Kind::Host if self.judge_host(buffer, began, end).is_ok() => {}
+                _ => return,
+            }
             self.headers = self.headers.saturating_add(1);
-            self.at = self.at.saturating_add(name.len()).saturating_add(value).saturating_add(3);
+            self.at = end.saturating_add(2);
         }
     }
 
@@ -191,9 +196,9 @@ impl HeadScanner {
                 self.place = Place::LineStart;
                 10
             }
-            Place::Path => rest.iter().take_while(|b| is(**b, PATH)).count(),
-            Place::Query => rest.iter().take_while(|b| is(**b, QUERY)).count(),
-            Place::Name => rest.iter().take_while(|b| is(**b, TOKEN)).count(),
+            Place::Path => run(rest, PATH),
+            Place::Query => run(rest, QUERY),
+            Place::Name => run(rest, TOKEN),
             Place::Value => plain_length(rest),
             _ => return,
         };
@@ -327,16 +332,9 @@ impl HeadScanner {
             return Ok(());
         }
         let end = self.at.saturating_sub(2);
-        let written = text(buffer, self.began, end).unwrap_or_default();
-        let value = written.trim_matches([' ', '\t']);
+        let value = text(buffer, self.began, end).unwrap_or_default().trim_matches([' ', '\t']);
         match self.kind {
-            Kind::Host => {
-                if self.host.is_some() {
-                    return Err(Code::ManyHosts);
-                }
-                Authority::parse(value).ok_or(Code::BadHost)?;
-                self.host = Some((self.began, end));
-            }
+            Kind::Host => self.judge_host(buffer, self.began, end)?,
             Kind::ContentLength => {
                 if self.chunked {
                     return Err(Code::TwoLengths);
@@ -372,13 +370,21 @@ impl HeadScanner {
         Ok(())
     }
 
+    fn judge_host(&mut self, buffer: &[u8], began: usize, end: usize) -> Result<(), Code> {
+        if self.host.is_some() {
+            return Err(Code::ManyHosts);
+        }
+        authority(buffer, began, end).ok_or(Code::BadHost)?;
+        self.host = Some((began, end));
+        Ok(())
+    }
+
     /// Judges the head as a whole.
     fn finish(&self, buffer: &[u8]) -> Result<Head, Code> {
         let host = self.host.ok_or(Code::NoHost)?;
         if let Some((began, end, scheme)) = self.authority {
-            let parse = |(began, end)| text(buffer, began, end).and_then(|host| Authority::parse(host.trim_matches([' ', '\t'])));
-            let named = parse((began, end)).ok_or(Code::BadTarget)?;
-            if !named.is_same(&parse(host).ok_or(Code::BadHost)?, scheme) {
+            let named = authority(buffer, began, end).ok_or(Code::BadTarget)?;
+            if !named.is_same(&authority(buffer, host.0, host.1).ok_or(Code::BadHost)?, scheme) {
                 return Err(Code::HostMismatch);
             }
         }
@@ -418,17 +424,26 @@ fn plain_length(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes.as_chunks::<32>();
     let plain = |block: &&[u8; 32]| block.iter().fold(true, |good, byte| good & (byte.wrapping_sub(b' ') <= b'~' - b' '));
     let mut length = blocks.iter().take_while(plain).count().saturating_mul(32);
-    // Eight at a time: the sum sets the high bit of a byte from 0x7f on, the difference that of a byte below 0x20. A carry or
-    // borrow into the next byte can only stop too early.
+    // Eight at a time: the sum sets the high bit of a byte from 0x7f on, the difference that of a byte below 0x20. Only such a
+    // byte carries or borrows, into those behind it, so that the first bit that is set is right.
     while let Some(Ok(eight)) = bytes.get(length..length.saturating_add(8)).map(<[u8; 8]>::try_from) {
         let eight = u64::from_le_bytes(eight);
-        if (eight | eight.wrapping_add(ONES) | eight.wrapping_sub(ONES << 5)) & (ONES << 7) != 0 {
+        let odd = (eight | eight.wrapping_add(ONES) | eight.wrapping_sub(ONES << 5)) & (ONES << 7);
+        length = length.saturating_add(odd.trailing_zeros() as usize / 8);
+        if odd != 0 {
             break;
         }
-        length = length.saturating_add(8);
     }
-    let rest = bytes.get(length..).unwrap_or_default();
-    length.saturating_add(rest.iter().take_while(|b| is(**b, VALUE)).count())
+    length.saturating_add(run(bytes.get(length..).unwrap_or_default(), VALUE))
+}
+
+/// How many bytes at the start are of a class.
+fn run(bytes: &[u8], class: u8) -> usize {
+    bytes.iter().position(|byte| !is(*byte, class)).unwrap_or(bytes.len())
+}
+
+fn authority(buffer: &[u8], began: usize, end: usize) -> Option<Authority<'_>> {
+    Authority::parse(text(buffer, began, end)?.trim_matches([' ', '\t']))
 }
 
 fn kind(name: &[u8]) -> Kind {

@@ -72,34 +72,40 @@ fn name_is_lower(written: &str) -> Option<bool> {
     if name.is_empty() || name.len() > 253 {
         return None;
     }
-    let mut lower = true;
-    let mut label = 0u8;
-    let mut digits_only = true;
-    for byte in name.bytes() {
-        match byte {
-            b'.' if label == 0 => return None,
-            b'.' => {
-                label = 0;
-                digits_only = true;
-                continue;
-            }
-            b'0'..=b'9' => {}
-            b'a'..=b'z' | b'-' | b'_' => digits_only = false,
-            b'A'..=b'Z' => {
-                digits_only = false;
-                lower = false;
-            }
-            _ => return None,
-        }
-        label = label.saturating_add(1);
-        if label > 63 {
+    let (mut all, mut last) = (0, 0);
+    for label in name.as_bytes().split(|byte| *byte == b'.') {
+        last = label.iter().fold(0, |found, byte| found | CLASS.get(usize::from(*byte)).unwrap_or(&NEVER));
+        if label.is_empty() || label.len() > 63 || last & NEVER != 0 {
             return None;
         }
+        all |= last;
     }
     // A name that ends in a number is an address to every resolver, or to some: only the plain form is clear.
-    let good = label > 0 && (!digits_only || (written == name && name.parse::<Ipv4Addr>().is_ok()));
-    good.then_some(lower)
+    let good = last != DIGIT || (written == name && name.parse::<Ipv4Addr>().is_ok());
+    good.then_some(all & UPPER == 0)
 }
+
+const DIGIT: u8 = 1;
+const LOWER: u8 = 2;
+const UPPER: u8 = 4;
+const NEVER: u8 = 8;
+
+/// What the bytes of a label are.
+static CLASS: [u8; 256] = {
+    let mut table = [NEVER; 256];
+    let mut byte = 0;
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the length of the table")]
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'z' | b'-' | b'_' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            _ => NEVER,
+        };
+        byte += 1;
+    }
+    table
+};
 
 fn parse_port(digits: &str) -> Option<u16> {
     let plain = (1..=5).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');

@@ -13,23 +13,24 @@ pub(crate) fn check(path: &str) -> Result<Relax, Code> {
         return Err(Code::BadTarget);
     }
     let mut found = Relax::default();
+    let class = |byte: &u8| CLASS.get(usize::from(*byte)).copied().unwrap_or(Class::Never);
     let mut rest = bytes;
-    while let Some((&byte, after)) = rest.split_first() {
+    while let Some((byte, after)) = rest.iter().position(|byte| class(byte) != Class::Plain).and_then(|at| rest.get(at..)?.split_first()) {
         rest = after;
-        match CLASS.get(usize::from(byte)) {
-            Some(Class::Plain) => {}
-            Some(Class::Slash) => segment_begins(rest, &mut found)?,
-            Some(Class::Percent) => rest = percent(after, &mut found)?,
-            Some(Class::Semicolon) => found.insert(Relax::PATH_PARAMETER),
-            Some(Class::Backslash) => return Err(Code::Backslash),
-            Some(Class::Control) => return Err(Code::ControlInPath),
-            Some(Class::Never) | None => return Err(Code::BadTarget),
+        match class(byte) {
+            Class::Plain => {}
+            Class::Slash => segment_begins(rest, &mut found)?,
+            Class::Percent => rest = percent(after, &mut found)?,
+            Class::Semicolon => found.insert(Relax::PATH_PARAMETER),
+            Class::Backslash => return Err(Code::Backslash),
+            Class::Control => return Err(Code::ControlInPath),
+            Class::Never => return Err(Code::BadTarget),
         }
     }
     Ok(found)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Plain,
     Slash,

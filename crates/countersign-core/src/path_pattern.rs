@@ -15,6 +15,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: String,
+    /// How many bytes at the start of the text stand for themselves.
+    literal: usize,
     segments: Vec<Segment>,
 }
 
@@ -54,7 +56,9 @@ pub enum BadPathPattern {
 impl PathPattern {
     /// Whether `path` (without the query, starting with `/`) matches.
     pub fn matches(&self, path: &str) -> bool {
-        self.matches_with(path, |pattern, text| pattern == text, |byte| byte)
+        // Most patterns differ from a path at once.
+        let starts = self.text.get(..self.literal).is_some_and(|literal| path.starts_with(literal));
+        starts && self.matches_with(path, |pattern, text| pattern == text, |byte| byte)
     }
 
     /// Whether `path` matches when the case of ASCII letters is ignored on both sides.
@@ -83,7 +87,7 @@ impl PathPattern {
             };
             let (fits, more) = match segment {
                 Segment::Rest => return true,
-                // Compared without a look for its end: most patterns differ from a path at once.
+                // Compared without a look for its end.
                 Segment::Literal(text) => match rest.split_at_checked(text.len()) {
                     Some((here, "")) => (same(text, here), None),
                     Some((here, more)) => (same(text, here) && more.starts_with('/'), more.get(1..)),
@@ -190,7 +194,7 @@ impl FromStr for PathPattern {
                 _ => parse_segment(segment)?,
             });
         }
-        Ok(Self { text: text.into(), segments })
+        Ok(Self { text: text.into(), literal: text.find(['*', '{']).unwrap_or(text.len()), segments })
     }
 }
 

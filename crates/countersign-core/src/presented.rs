@@ -15,12 +15,14 @@ use crate::signature::{Fields, Head, Profile};
 /// The credentials that a request shows, each in its documented form.
 #[derive(Default)]
 pub struct Presented<'v> {
-    /// The access token, in visible ASCII.
+    /// What stands where an access token should. Whoever reads it judges each byte of it.
     pub bearer: Option<&'v [u8]>,
     /// The API key.
     pub api_key: Option<&'v str>,
     /// The signature, in one of the schemes that the rule names.
-    pub signature: Option<Fields<'v>>,
+    ///
+    /// Boxed: it is large, few requests have one, and what is presented is carried along.
+    pub signature: Option<Box<Fields<'v>>>,
 }
 
 /// Finds the credentials of the kinds that `rule` names. Of `profiles`, only those that the rule names are tried.
@@ -47,7 +49,7 @@ pub fn find<'v>(view: &'v RequestView<'_>, rule: &Rule, profiles: &'v [Profile])
             return Err(ambiguous("signatures of two schemes"));
         }
         if found.is_some() {
-            presented.signature = found;
+            presented.signature = found.map(Box::new);
         }
     }
     Ok(presented)
@@ -58,29 +60,24 @@ pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The access token of `Authorization: Bearer` (RFC 6750 section 2.1).
 fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
-    match authorization(headers, "Bearer")? {
-        Some(Shown::Token(token)) => Ok(Some(token)),
-        Some(Shown::Malformed) => Err(Refusal::with(Code::InvalidToken, "Authorization must be Bearer, one space, and the token")),
-        None => Ok(None),
-    }
+    let shown = authorization(headers, "Bearer")?.map(|rest| rest.strip_prefix(b" ").filter(|token| !matches!(token, [] | [b' ', ..])));
+    let malformed = || Refusal::with(Code::InvalidToken, "Authorization must be Bearer, one space, and the token");
+    shown.map(|token| token.ok_or_else(malformed)).transpose()
 }
 
 /// The API key of `X-API-Key` or `Authorization: ApiKey`.
 fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let malformed = |words: &'static str| Refusal::with(Code::InvalidApiKey, words);
-    let in_authorization = match authorization(headers, "ApiKey")? {
-        Some(Shown::Token(key)) => std::str::from_utf8(key).ok(),
-        Some(Shown::Malformed) => return Err(malformed("Authorization must be ApiKey, one space, and the key")),
-        None => None,
+    let key = |bytes| token68(bytes).and_then(|key| std::str::from_utf8(key).ok());
+    let in_authorization = match authorization(headers, "ApiKey")?.map(|rest| rest.strip_prefix(b" ").and_then(key)) {
+        Some(None) => return Err(malformed("Authorization must be ApiKey, one space, and the key")),
+        found => found.flatten(),
     };
     let mut values = headers.get_all(X_API_KEY).iter();
     match (values.next(), values.next(), in_authorization) {
         (None, _, found) => Ok(found),
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(ambiguous("two API keys")),
-        (Some(value), None, None) => {
-            let key = token68(value.as_bytes()).and_then(|key| std::str::from_utf8(key).ok());
-            key.map(Some).ok_or_else(|| malformed("X-API-Key must be the key alone"))
-        }
+        (Some(value), None, None) => key(value.as_bytes()).map(Some).ok_or_else(|| malformed("X-API-Key must be the key alone")),
     }
 }
 
@@ -88,21 +85,15 @@ fn ambiguous(what: &'static str) -> Refusal {
     Refusal::with(Code::AmbiguousCredentials, what)
 }
 
-enum Shown<'r> {
-    Token(&'r [u8]),
-    Malformed,
-}
-
 /// What follows `scheme` in Authorization; nothing when it is of another scheme. The name of a scheme is matched in any case
-/// (RFC 9110 section 11.1); one space and one token follow it (section 11.4).
-fn authorization<'r>(headers: &'r HeaderMap, scheme: &str) -> Result<Option<Shown<'r>>, Refusal> {
+/// (RFC 9110 section 11.1); one space and one token should follow it (section 11.4).
+fn authorization<'r>(headers: &'r HeaderMap, scheme: &str) -> Result<Option<&'r [u8]>, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(ambiguous("two Authorization headers"));
     }
-    let Some(rest) = after_scheme(value.as_bytes(), scheme) else { return Ok(None) };
-    Ok(Some(rest.strip_prefix(b" ").and_then(token68).map_or(Shown::Malformed, Shown::Token)))
+    Ok(after_scheme(value.as_bytes(), scheme))
 }
 
 /// What follows the name of the scheme, if it is this one. The name ends where letters do, so that `Bearer<TAB>x` is a
@@ -137,9 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_read_strictly() {
+    fn a_bearer_token_is_what_follows_one_space() {
         for (value, expected) in [
             ("Bearer abc.DEF-_~+/==", Some(Ok("abc.DEF-_~+/=="))),
+            // Whoever reads the token refuses these.
+            ("Bearer a b", Some(Ok("a b"))),
+            ("Bearer a, Bearer b", Some(Ok("a, Bearer b"))),
+            ("Bearer \u{e9}", Some(Ok("\u{e9}"))),
             ("bEARER abc", Some(Ok("abc"))),
             ("Basic abc", None),
             ("Bearertoken abc", None),
@@ -148,13 +143,7 @@ mod tests {
             ("Bearer ", Some(Err(Code::InvalidToken))),
             ("Bearer  abc", Some(Err(Code::InvalidToken))),
             ("Bearer\tabc", Some(Err(Code::InvalidToken))),
-            ("Bearer abc ", Some(Err(Code::InvalidToken))),
-            ("Bearer a b", Some(Err(Code::InvalidToken))),
-            ("Bearer a, Bearer b", Some(Err(Code::InvalidToken))),
             ("Bearer,abc", Some(Err(Code::InvalidToken))),
-            ("Bearer ===", Some(Err(Code::InvalidToken))),
-            ("Bearer a=b", Some(Err(Code::InvalidToken))),
-            ("Bearer \u{e9}", Some(Err(Code::InvalidToken))),
         ] {
             let map = headers(&[("authorization", value.as_bytes())]);
             let found = bearer(&map).map_err(|refusal| refusal.code).transpose();
@@ -163,11 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_what_its_grammar_says_and_nothing_else() {
+    fn a_key_holds_what_its_grammar_says_and_nothing_else() {
         for byte in 0..=u8::MAX {
             let good = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
             assert_eq!(token68(&[b'a', byte, b'a']).is_some(), good, "{byte:#x}");
         }
+        assert_eq!([token68(b"a=="), token68(b"=="), token68(b"a=b"), token68(b"")], [Some(&b"a=="[..]), None, None, None]);
     }
 
     #[test]
@@ -213,12 +203,12 @@ mod tests {
         assert_eq!(kinds_found("hmac or api_key and from(a)", "/", &all), Ok([false, true, true]));
         assert_eq!(kinds_found("anyone or jwt", "/", &all), Ok([true, false, false]));
         // Malformed, but nobody asked.
-        assert_eq!(kinds_found("hmac", "/", &[("authorization", b"Bearer a b")]), Ok([false, false, false]));
+        assert_eq!(kinds_found("hmac", "/", &[("authorization", b"Bearer")]), Ok([false, false, false]));
     }
 
     #[test]
     fn a_malformed_credential_is_refused_where_another_would_do() {
-        assert_eq!(kinds_found("jwt or from(a)", "/", &[("authorization", b"Bearer a b")]), Err(Code::InvalidToken));
+        assert_eq!(kinds_found("jwt or from(a)", "/", &[("authorization", b"Bearer  a")]), Err(Code::InvalidToken));
         assert_eq!(kinds_found("hmac or anyone", "/", &[("x-signature", b"v3=")]), Err(Code::SignatureMalformed));
     }
 

@@ -119,7 +119,7 @@ impl Connections {
         });
         self.open.borrow_mut().push(Rc::downgrade(&open));
         let limits = HeadLimits { bytes: self.limits.head_bytes, headers: self.limits.headers };
-        let ids = worker.request_ids();
+        let ids = worker.request_ids().clone();
         let gated = HeadGate::new(stream, limits, gate, move |code| problem::raw_http1(code, &ids.next()));
         tokio::task::spawn_local(serve(counted, open, gated, self.limits.headers));
     }

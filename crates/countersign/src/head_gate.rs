@@ -31,7 +31,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use countersign_core::code::Code;
-use countersign_core::head::{BodyLength, HeadLimits, HeadScanner, Scan};
+use countersign_core::head::{BodyLength, Head, HeadLimits, HeadScanner, Scan};
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -121,14 +121,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
         loop {
             match self.stage {
                 Stage::Head if self.kept.is_empty() && self.state.is_last() => self.stage = Stage::End,
-                Stage::Head => ready!(self.poll_head(cx))?,
+                Stage::Head => {
+                    if ready!(self.poll_head(cx, to))? {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
                 Stage::Message { left, chunked } => {
                     let given = ready!(self.poll_give(cx, to, usize::try_from(left).unwrap_or(usize::MAX), Wait::Body))?;
-                    self.stage = match left.saturating_sub(given) {
-                        0 if chunked => Stage::Stream(Chunks::default()),
-                        0 => Stage::Answer,
-                        left => Stage::Message { left, chunked },
-                    };
+                    self.given(left, given, chunked);
                     return Poll::Ready(Ok(()));
                 }
                 Stage::Stream(_) if self.flushed => self.stage = Stage::End,
@@ -169,36 +169,62 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HeadGate<IO> {
         self.stage = Stage::Head;
     }
 
-    /// Reads until a head can be judged, and judges it.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// So many bytes of a message of which `left` were left have been given.
+    fn given(&mut self, left: u64, given: u64, chunked: bool) {
+        self.stage = match left.saturating_sub(given) {
+            0 if chunked => Stage::Stream(Chunks::default()),
+            0 => Stage::Answer,
+            left => Stage::Message { left, chunked },
+        };
+    }
+
+    /// Reads until a head can be judged, and judges it. Says whether it gave hyper some of the message: nearly all heads come
+    /// whole, and are given as they came.
+    fn poll_head(&mut self, cx: &mut Context<'_>, to: &mut ReadBufCursor<'_>) -> Poll<io::Result<bool>> {
         if self.state.is_overdue() {
             // Who has sent nothing of a request gets no answer to it.
             self.stage = if self.kept.is_empty() { Stage::End } else { Stage::Refuse(Code::HeadTimeout) };
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(false));
         }
+        let mut scanned = self.scanner.scan(&self.kept);
+        let mut given = 0;
         loop {
-            match self.scanner.scan(&self.kept) {
+            match scanned {
                 Scan::Complete(head) => {
                     self.state.release(&head);
-                    let body = if let BodyLength::Known(length) = head.body { length } else { 0 };
-                    self.stage =
-                        Stage::Message { left: body.saturating_add(head.length as u64), chunked: head.body == BodyLength::Chunked };
-                    return Poll::Ready(Ok(()));
+                    self.given(message_length(&head), given, head.body == BodyLength::Chunked);
+                    return Poll::Ready(Ok(given > 0));
                 }
                 Scan::Refuse(code) => {
                     self.stage = Stage::Refuse(code);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(false));
                 }
                 Scan::Partial => {}
             }
             self.state.wait_for(if self.kept.is_empty() { Wait::Idle } else { Wait::Head });
-            let (io, kept) = (&mut self.io, &mut self.kept);
-            let read = ready!(poll_read(io, cx, READ, |bytes| kept.extend_from_slice(bytes)))?;
+            let (io, kept, scanner) = (&mut self.io, &mut self.kept, &mut self.scanner);
+            let read = ready!(poll_read(io, cx, READ, |bytes| {
+                let mut rest = bytes;
+                if kept.is_empty() {
+                    scanned = scanner.scan(bytes);
+                    if let Scan::Complete(head) = scanned {
+                        let most = to.remaining().min(usize::try_from(message_length(&head)).unwrap_or(usize::MAX));
+                        let now;
+                        (now, rest) = bytes.split_at_checked(most).unwrap_or((bytes, &[]));
+                        to.put_slice(now);
+                        given = now.len() as u64;
+                    }
+                    kept.extend_from_slice(rest);
+                } else {
+                    kept.extend_from_slice(rest);
+                    scanned = scanner.scan(kept);
+                }
+            }))?;
             if read == 0 {
                 // A head that is never finished is a request that was never made.
                 self.ended = true;
                 self.stage = Stage::End;
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(false));
             }
         }
     }
@@ -344,6 +370,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for HeadGate<IO> {
         }
         gate.closing.poll(&mut gate.io, cx)
     }
+}
+
+/// The bytes of a head and of the body that belongs to it; of a chunked one only the head.
+const fn message_length(head: &Head) -> u64 {
+    let body = if let BodyLength::Known(length) = head.body { length } else { 0 };
+    body.saturating_add(head.length as u64)
 }
 
 /// Reads at most `most` bytes; 0 is the end.

@@ -112,8 +112,8 @@ impl Worker {
     }
 
     /// The ids of this thread's requests.
-    pub fn request_ids(&self) -> RequestIds {
-        self.request_ids.clone()
+    pub const fn request_ids(&self) -> &RequestIds {
+        &self.request_ids
     }
 }
 

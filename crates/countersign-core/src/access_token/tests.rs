@@ -276,9 +276,25 @@ fn only_a_compact_signed_text_is_a_token() {
     let none_head = URL_SAFE_NO_PAD.encode(with(header(), "alg", json!("none")));
     hostile.push(format!("{none_head}.{body}."));
     hostile.push(self::world().signer.sign(&claims()).unwrap().expose().to_owned());
+    for shown in ["a b", "\u{e9}", "\"x.y.z\"", "===", "a, Bearer b"] {
+        hostile.push(shown.to_owned());
+        hostile.push(format!("{shown}{good}"));
+        hostile.push(format!("{good}{shown}"));
+    }
     for token in hostile {
         assert_eq!(world.code(&token), Some(Code::InvalidToken), "{}", token.chars().take(200).collect::<String>());
     }
+}
+
+#[test]
+fn who_shows_a_token_in_quotes_is_told_what_a_token_holds() {
+    let world = world();
+    let good = world.signer.sign(&claims()).unwrap();
+    let detail = |token: &str| verify(token.as_bytes(), &world.ring, &expected(), at(NOW + 1)).unwrap_err().detail;
+    for odd in [format!("\"{}\"", good.expose()), format!("{}, Bearer x", good.expose()), "a b".to_owned(), "a+b".to_owned()] {
+        assert!(detail(&odd).is_some_and(|detail| detail.contains("letters, digits")), "{odd}");
+    }
+    assert_eq!(detail(&format!("{}A", good.expose())), None);
 }
 
 #[test]

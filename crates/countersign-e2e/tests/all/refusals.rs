@@ -183,6 +183,10 @@ const BYTES: &[(Code, &[&str])] = &[
         &[
             "GET /api/x HTTP/1.1~Host: api.test~Authorization: Bearer a.b.c",
             "GET /either/x HTTP/1.1~Host: api.test~Authorization: Bearer x~X-Forwarded-For: 192.0.2.7",
+            "GET /either/x HTTP/1.1~Host: api.test~Authorization: Bearer~X-Forwarded-For: 192.0.2.7",
+            "GET /either/x HTTP/1.1~Host: api.test~Authorization: Bearer  x~X-Forwarded-For: 192.0.2.7",
+            "GET /either/x HTTP/1.1~Host: api.test~Authorization: Bearer a b~X-Forwarded-For: 192.0.2.7",
+            "GET /either/x HTTP/1.1~Host: api.test~Authorization: Bearer x, Bearer y~X-Forwarded-For: 192.0.2.7",
         ],
     ),
     (Code::InvalidApiKey, &["GET /api/x HTTP/1.1~Host: api.test~X-API-Key: csk_1234"]),
