@@ -1,4 +1,4 @@
-"""The proxies and what each needs for a scenario. All listen on LISTEN, forward to UPSTREAM, and have one worker thread.
+"""The proxies and what each needs for a scenario. Each listens on a port of its own, forwards to UPSTREAM, and has one worker thread.
 
 `Countersign` runs with the configuration that an operator would write; nothing is switched off for the bench."""
 import base64
@@ -17,8 +17,7 @@ from pathlib import Path
 import gen
 
 HERE = Path(__file__).resolve().parent
-LISTEN, UPSTREAM, ADMIN = (("127.0.0.1", int(os.environ.get(name, port))) for name, port in (
-    ("BENCH_PORT", 18480), ("BENCH_UPSTREAM_PORT", 19490), ("BENCH_ADMIN_PORT", 18481)))
+FIRST_PORT, UPSTREAM = int(os.environ.get("BENCH_PORT", 18480)), ("127.0.0.1", int(os.environ.get("BENCH_UPSTREAM_PORT", 19490)))
 PARTNERS = 16
 NETWORKS = 10_000
 PASSWORD = "a long password for the bench"
@@ -37,6 +36,14 @@ def countersign():
 class Proxy:
     """A proxy that runs on core 0 while the block is open."""
 
+    #: Counted from the first port of the bench.
+    port = 0
+
+    @property
+    def listen(self):
+        """Where it takes requests."""
+        return ("127.0.0.1", FIRST_PORT + self.port)
+
     def __init__(self, directory, scenario):
         self.directory, self.scenario = Path(directory), scenario
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -49,7 +56,7 @@ class Proxy:
         command = self.command()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(LISTEN)  # or else somebody else would be measured
+            probe.bind(self.listen)  # or else somebody else would be measured
         self.log = open(self.directory / f"{self.name}.log", "wb")
         priority = ["nice", "-n", os.environ.get("BENCH_NICE", "-10" if os.geteuid() == 0 else "0")]
         self.process = subprocess.Popen([*priority, "taskset", "-c", "0", *command], stdout=self.log, stderr=self.log, start_new_session=True)
@@ -80,7 +87,7 @@ class Proxy:
             if self.process.poll() is not None:
                 break
             with socket.socket() as probe:
-                if probe.connect_ex(LISTEN) == 0 and self.is_ready():
+                if probe.connect_ex(self.listen) == 0 and self.is_ready():
                     return
             time.sleep(0.05)
         raise RuntimeError(f"{self.name} does not listen; see {self.log.name}")
@@ -103,7 +110,7 @@ class Proxy:
 
 
 class HAProxy(Proxy):
-    name = "haproxy"
+    name, port = "haproxy", 2
     scenarios = ("pass", "post10k", "token", "foreign", "forged", "signed", "allow10k")
 
     def __init__(self, directory, scenario, issuer=None, networks="networks"):
@@ -156,7 +163,7 @@ defaults
     timeout http-keep-alive 60s
     http-reuse always
 frontend in
-    bind {LISTEN[0]}:{LISTEN[1]}
+    bind {self.listen[0]}:{self.listen[1]}
     {self.rules()}
     default_backend out
 backend out
@@ -166,7 +173,7 @@ backend out
 
 
 class Nginx(Proxy):
-    name = "nginx"
+    name, port = "nginx", 3
     scenarios = ("pass", "post10k", "allow10k")
 
     def __init__(self, directory, scenario, issuer=None, networks="networks"):
@@ -190,7 +197,7 @@ http {{
     {allow}
     upstream out {{ server {UPSTREAM[0]}:{UPSTREAM[1]}; keepalive 1024; keepalive_requests 100000000; }}
     server {{
-        listen {LISTEN[0]}:{LISTEN[1]};
+        listen {self.listen[0]}:{self.listen[1]};
         location / {{ {check} proxy_pass http://out; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }}
     }}
 }}
@@ -220,10 +227,10 @@ data = "{self.data}"
 threads = 1
 
 [[listener]]
-address = "{LISTEN[0]}:{LISTEN[1]}"
+address = "{self.listen[0]}:{self.listen[1]}"
 
 [admin]
-address = "{ADMIN[0]}:{ADMIN[1]}"
+address = "{self.listen[0]}:{self.listen[1] + 1}"
 
 [upstream.api]
 url = "http://{UPSTREAM[0]}:{UPSTREAM[1]}"
@@ -300,7 +307,7 @@ upstream = "api"
         return f"-----BEGIN PUBLIC KEY-----\n{base64.encodebytes(whole).decode()}-----END PUBLIC KEY-----\n"
 
     def ask(self, method, path, body=None):
-        connection = http.client.HTTPConnection(*LISTEN)
+        connection = http.client.HTTPConnection(*self.listen)
         connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"} if body else {})
         answer = connection.getresponse()
         text = answer.read()

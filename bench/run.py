@@ -2,10 +2,11 @@
 """Measures proxies side by side and prints ratios of CPU time per request.
 
   run.py --check                              each proxy lets the good in and refuses the bad; no measurement
-  run.py                                      every scenario, 5 repetitions
-  run.py -s pass,signed -p countersign,haproxy -r 9 -d 4
+  run.py                                      every scenario, 30 rounds
+  run.py -s pass,signed -p countersign,haproxy -r 60
   run.py --report results.json                the tables of an earlier run"""
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -15,7 +16,7 @@ import time
 
 import gen
 import proxies
-from proxies import LISTEN, PROXIES, UPSTREAM, Countersign
+from proxies import PROXIES, UPSTREAM, Countersign
 
 # What is sent, and what must come back. A signed request is sent once; everything else again and again.
 SCENARIOS = {
@@ -27,7 +28,8 @@ SCENARIOS = {
     "post10k": ("a POST of 10 KiB, nothing asked", 200),
     "allow10k": ("an address among 10 000 networks", 200),
 }
-SIGNED = 400_000
+#: The gateway's own answers to the requests of `pass`, measured in every scenario.
+OWN_PASS = "countersign, pass"
 
 
 def driver():
@@ -38,7 +40,7 @@ def driver():
 def drive(proxy, requests, warm_up, duration, connections=32, most=None, once=False):
     """One run of the driver on core 1."""
     command = ["nice", "-n", os.environ.get("BENCH_NICE", "-10" if os.geteuid() == 0 else "0"), "taskset", "-c", "1", driver()]
-    command += ["--target", "{}:{}".format(*LISTEN), "--upstream", "{}:{}".format(*UPSTREAM), "--requests", str(requests)]
+    command += ["--target", "{}:{}".format(*proxy.listen), "--upstream", "{}:{}".format(*UPSTREAM), "--requests", str(requests)]
     command += ["--connections", str(connections), "--warm-up", str(warm_up), "--duration", str(duration)]
     command += ["--processes", ",".join(map(str, proxy.processes()))]
     command += ["--most", str(most)] if most else []
@@ -49,9 +51,9 @@ def drive(proxy, requests, warm_up, duration, connections=32, most=None, once=Fa
     return json.loads(done.stdout)
 
 
-def write_requests(proxy, scenario, count=SIGNED):
+def write_requests(proxy, scenario, count):
     """The requests of a scenario, in a file. Signed ones are made now, for this run."""
-    path = proxy.directory / "requests"
+    path = proxy.directory / f"requests.{proxy.name}.{scenario}"
     if scenario == "signed":
         make = gen.signed if isinstance(proxy, Countersign) else gen.home_made
         gen.write(path, make(count, proxy.keys))
@@ -94,24 +96,39 @@ def wait_for_quiet(limit, patience=30):
             return
 
 
-def measure(name, scenario, options):
-    """One repetition: a fresh proxy, warmed up, measured; again while other work disturbs it."""
-    best = None
-    for _ in range(options.tries):
-        with PROXIES[name](options.directory, scenario, options.issuer) as proxy:
-            if isinstance(proxy, Countersign) and scenario in ("token", "forged", "foreign"):
-                (options.directory / "token").write_text(proxy.log_in())
-            requests = write_requests(proxy, scenario)
-            wait_for_quiet(options.quiet)
-            result = drive(proxy, requests, options.warm_up, options.duration, options.connections, once=scenario == "signed")
-        if best is None or result["other_cores"] < best["other_cores"]:
-            best = result
-        if best["other_cores"] <= options.quiet:
-            break
+def measure(proxy, scenario, requests, options):
+    """One turn of a proxy."""
+    result = drive(proxy, requests, options.warm_up, options.duration, options.connections, once=scenario == "signed")
     wanted = str(SCENARIOS[scenario][1])
-    if set(best["statuses"]) != {wanted}:
-        raise RuntimeError(f"{scenario} {name}: wanted only {wanted}, got {best['statuses']}")
-    return best
+    if set(result["statuses"]) != {wanted}:
+        raise RuntimeError(f"{scenario} {proxy.name}: wanted only {wanted}, got {result['statuses']}")
+    return result
+
+
+def rounds(scenario, options):
+    """Rounds of turns, one a proxy, right behind each other: whatever disturbs the machine for longer disturbs all of a round."""
+    with contextlib.ExitStack() as running:
+        start = lambda name: running.enter_context(PROXIES[name](options.directory, scenario, options.issuer))
+        turns = [(name, start(name), scenario) for name in options.proxies if scenario in PROXIES[name].scenarios]
+        ours = next((proxy for _, proxy, _ in turns if isinstance(proxy, Countersign)), None)
+        if ours and scenario in ("token", "forged", "foreign"):
+            (options.directory / "token").write_text(ours.log_in())
+        if ours and scenario != "pass":
+            turns.insert(0, (OWN_PASS, ours, "pass"))
+        # More than any of them answers.
+        count = int(70_000 * (options.warm_up + options.duration))
+        for number in range(options.rounds):
+            # Each time the other way round, so that what comes and goes is not always there for the same one.
+            turns.reverse()
+            for _ in range(options.tries):
+                written = [write_requests(proxy, of, count) for _, proxy, of in turns]
+                wait_for_quiet(options.quiet)
+                turn = {name: measure(proxy, of, requests, options) for (name, proxy, of), requests in zip(turns, written)}
+                if all(result["other_cores"] <= options.quiet for result in turn.values()):
+                    break
+            said = ", ".join(f"{name} {result['cpu_us']:.2f}" for name, result in turn.items())
+            print(f"[{number + 1}/{options.rounds}] {scenario}: {said} us CPU", file=sys.stderr, flush=True)
+            yield turn
 
 
 def check(options):
@@ -154,26 +171,26 @@ def check(options):
 
 
 def report(results, quiet):
-    """Tables of medians and ratios."""
-    # Repetitions that were disturbed are left out where there are others.
-    chosen = {
-        scenario: {name: [run for run in runs if run["other_cores"] <= quiet] or runs for name, runs in by.items()}
-        for scenario, by in results.items()
-    }
-    median = lambda scenario, name, what: statistics.median(run[what] for run in chosen[scenario][name])
-    for scenario, by in chosen.items():
-        print(f"\n{scenario}: {SCENARIOS[scenario][0]}\n")
-        print("| proxy | CPU us per request | lowest, highest | requests per second | p99 us | peak MiB | quiet runs | CPU by HAProxy's | by own pass |")
-        print("|---|---|---|---|---|---|---|---|---|")
-        for name in sorted(by, key=lambda name: median(scenario, name, "cpu_us")):
-            cpu = [run["cpu_us"] for run in by[name]]
-            own = median(scenario, name, "cpu_us")
-            ratio = lambda to, of: f"{own / median(to, of, 'cpu_us'):.2f}" if to in chosen and of in chosen[to] else ""
-            limited = "*" if median(scenario, name, "driver_busy") > 0.95 else ""
-            quiet_runs = sum(run["other_cores"] <= quiet for run in results[scenario][name])
-            print(f"| {name} | {own:.2f} | {min(cpu):.2f}, {max(cpu):.2f} | {median(scenario, name, 'per_second'):.0f}{limited}"
-                  f" | {median(scenario, name, 'p99_us'):.0f} | {median(scenario, name, 'peak_kib') / 1024:.1f}"
-                  f" | {quiet_runs} of {len(results[scenario][name])} | {ratio(scenario, 'haproxy')} | {ratio('pass', name)} |")
+    """Tables of medians, and of ratios within a round."""
+    for scenario, turns in results.items():
+        # Rounds that were disturbed are left out where there are others.
+        calm = [turn for turn in turns if all(result["other_cores"] <= quiet for result in turn.values())]
+        chosen = calm or turns
+        median = lambda name, what: statistics.median(turn[name][what] for turn in chosen)
+        print(f"\n{scenario}: {SCENARIOS[scenario][0]}; {len(calm)} of {len(turns)} rounds were quiet\n")
+        print("| proxy | CPU us per request, lowest | requests per second | p99 us | peak MiB | CPU by HAProxy's (quartiles) | by own pass (quartiles) |")
+        print("|---|---|---|---|---|---|---|")
+        for name in sorted(chosen[0], key=lambda name: median(name, "cpu_us")):
+            def ratio(to):
+                if to not in chosen[0] or to == name:
+                    return ""
+                each = [turn[name]["cpu_us"] / turn[to]["cpu_us"] for turn in chosen]
+                low, middle, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
+                return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+            limited = "*" if median(name, "driver_busy") > 0.95 else ""
+            print(f"| {name} | {median(name, 'cpu_us'):.2f}, {min(turn[name]['cpu_us'] for turn in chosen):.2f} | {median(name, 'per_second'):.0f}{limited}"
+                  f" | {median(name, 'p99_us'):.0f} | {median(name, 'peak_kib') / 1024:.1f} | {ratio('haproxy')}"
+                  f" | {ratio(OWN_PASS) if name == 'countersign' else ''} |")
     print("\n*: the driver had no time left, so the proxy could have answered more.")
 
 
@@ -181,12 +198,12 @@ def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("-p", "--proxies", default=",".join(PROXIES), help="which proxies")
     words.add_argument("-s", "--scenarios", default="pass,token,signed,foreign,forged,post10k", help=f"which of {', '.join(SCENARIOS)}")
-    words.add_argument("-r", "--repetitions", type=int, default=5)
-    words.add_argument("-d", "--duration", type=float, default=3, help="seconds that are measured")
-    words.add_argument("-w", "--warm-up", type=float, default=1, help="seconds of load before")
+    words.add_argument("-r", "--rounds", type=int, default=30, help="how often each proxy has its turn")
+    words.add_argument("-d", "--duration", type=float, default=0.4, help="seconds of a turn that are measured")
+    words.add_argument("-w", "--warm-up", type=float, default=0.2, help="seconds of load before")
     words.add_argument("-c", "--connections", type=int, default=32)
     words.add_argument("-q", "--quiet", type=float, default=0.08, help="cores that other work may take")
-    words.add_argument("-t", "--tries", type=int, default=4, help="how often a disturbed repetition is tried")
+    words.add_argument("-t", "--tries", type=int, default=4, help="how often a disturbed round is tried")
     words.add_argument("-o", "--output", help="where results are kept, for --report")
     words.add_argument("--check", action="store_true", help="only check that the proxies do what is measured")
     words.add_argument("--report", help="only print the tables of these results")
@@ -204,16 +221,8 @@ def main():
         sys.exit(not check(options))
 
     results = {}
-    for repetition in range(options.repetitions):
-        # Everything once in each repetition, so that what drifts drifts for all.
-        for scenario in options.scenarios:
-            for name in options.proxies:
-                if scenario not in PROXIES[name].scenarios:
-                    continue
-                result = measure(name, scenario, options)
-                results.setdefault(scenario, {}).setdefault(name, []).append(result)
-                print(f"[{repetition + 1}/{options.repetitions}] {scenario:9} {name:12} {result['cpu_us']:7.2f} us CPU, "
-                      f"{result['per_second']:7.0f}/s, others {result['other_cores']:.2f} cores", file=sys.stderr, flush=True)
+    for scenario in options.scenarios:
+        results[scenario] = list(rounds(scenario, options))
         with open(options.output or options.directory / "results.json", "w") as file:
             json.dump(results, file)
     report(results, options.quiet)
