@@ -2,11 +2,13 @@
 //!
 //! A scheme is data: a [`Profile`], which [`load`] reads from its file. One interpreter runs them all.
 //!
-//! - `profile`, `load`: a scheme in compiled form; reading it, with every check that needs no request.
-//! - `expression`, `evaluate`, `collect`: the language of profiles, compiled; its values with their provenance.
+//! - `profile`, `rules`, `trust`, `load`: a scheme in compiled form; what its sections say; what decides about its values; reading it,
+//!   with every check that needs no request.
+//! - `expression`, `evaluate`, `sources`, `value`, `collection`, `collect`, `items`, `reach`: the language of profiles, compiled; its values with their provenance.
 //! - `alphabet`, `bytes`, `filter`, `encoding`, `shape`, `time_format`, `pick`, `params`, `parameters`, `json_pointer`: its words.
 //! - `coverage`, `slots`: which parts of a request a signature reaches.
-//! - `fields`, `times`, `secret`, `verify`: what a request shows; when it was signed; the keys; the judgement.
+//! - `fields`, `times`, `secret`, `verify`, `requirements`, `claims`: what a request shows; when it was signed; the keys; the
+//!   judgement; what must hold beside the MAC, with the coverage rule; what is used once.
 //! - `rfc9421`: HTTP Message Signatures, the one scheme that is not a template.
 //! - `request`, `body`: the request as profiles read it.
 //! - `signing`, `trace`: the same interpreter, to sign and to explain.
@@ -19,7 +21,9 @@ mod alphabet;
 pub mod body;
 pub mod built_in;
 mod bytes;
+mod claims;
 mod collect;
+mod collection;
 pub mod content_digest;
 pub mod coverage;
 mod detect;
@@ -30,6 +34,7 @@ mod expression;
 mod fields;
 mod filter;
 mod hash;
+mod items;
 mod json_pointer;
 pub mod load;
 mod message_signatures;
@@ -37,18 +42,24 @@ mod parameters;
 mod params;
 mod percent;
 mod pick;
-pub mod profile;
+mod profile;
+mod reach;
 pub mod request;
+mod requirements;
 pub mod rfc9421;
+pub mod rules;
 mod secret;
 mod shape;
 pub mod signing;
 mod slots;
+mod sources;
 mod text;
 mod time_format;
 mod time_pattern;
 mod times;
 pub mod trace;
+mod trust;
+mod value;
 mod verify;
 
 pub use body::{BodyDigest, BodyHasher, uncovered_header};

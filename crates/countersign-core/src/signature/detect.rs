@@ -1,11 +1,11 @@
 //! Which of two schemes a request is in must be clear from its head.
 
-use super::evaluate::Value;
 use super::expression::{Expr, HeaderNames, Source, Step};
 use super::filter::Filter;
 use super::profile::Profile;
 use super::request::Head;
 use super::slots::SlotSource;
+use super::value::Value;
 use crate::presented::after_scheme;
 
 /// What one expression of `detect` looks at, and what it must begin with there.

@@ -36,14 +36,15 @@ mod visible;
 #[cfg(test)]
 mod tests;
 
-use super::collect;
+use super::collection::Origin;
 use super::coverage::Parts;
-use super::evaluate::Data;
 use super::expression::info_of;
 use super::fields::Fields;
-use super::profile::{MacAlgorithm, Profile};
+use super::profile::Profile;
 use super::request::Head;
+use super::rules::MacAlgorithm;
 use super::secret::LiveSecret;
+use super::value::Data;
 use crate::code::Code;
 use crate::now::UnixMillis;
 use bench::Bench;
@@ -298,8 +299,7 @@ fn trials(profile: &Profile, fields: &Fields<'_>, request: &Sent<'_>, suspect: &
 
 /// What of a request a string to sign can hold. What lists of the request choose can be anything.
 fn reads(profile: &Profile) -> Parts {
-    let chosen =
-        profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&collect::Origin::Headers));
+    let chosen = profile.builtin.is_some() || profile.collections.iter().any(|collection| collection.from.contains(&Origin::Headers));
     if chosen {
         return Parts::REQUIRED.and(Parts::SCHEME);
     }
@@ -307,7 +307,7 @@ fn reads(profile: &Profile) -> Parts {
     // A digest that is sent is held against the body beside the MAC.
     let body = if profile.body == super::BodyUse::None { Parts::NONE } else { Parts::BODY };
     let collections = profile.collections.iter().flat_map(|collection| &collection.from).map(|from| match from {
-        collect::Origin::Query | collect::Origin::RawQuery => Parts::QUERY,
+        Origin::Query | Origin::RawQuery => Parts::QUERY,
         _ => Parts::NONE,
     });
     templates.chain(collections).fold(body, Parts::and)

@@ -6,13 +6,15 @@ use super::body;
 use super::bytes::Bytes;
 use super::coverage::Provenance;
 use super::detect;
-use super::evaluate::{Context, Data, Value};
+use super::evaluate::Context;
 use super::expression::{BodyUse, Expr, Source, Step};
-use super::profile::{Field, FieldSource, MacAlgorithm, Profile};
+use super::profile::Profile;
 use super::request::{Body, Head};
 use super::rfc9421;
+use super::rules::{Field, FieldSource, MacAlgorithm};
 use super::slots::SlotSource;
 use super::times::{self, Times};
+use super::value::{Data, Value};
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;
 

@@ -3,26 +3,27 @@
 
 mod apart;
 mod checks;
+mod collections;
+mod fields;
 mod mac_parameter;
 mod parts;
+mod sign;
 mod table;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::built_in::built_in;
-use super::coverage::{Parts, Slot};
-use super::expression::{BadExpression, Expr, Info, Kind, MOST_PIECES, Piece, Place, Scope, Step, Template, can_be_read, info_of};
-use super::message_signatures;
+use super::coverage::Parts;
+use super::expression::{BadExpression, Expr, Info, Kind, MOST_PIECES, Piece, Place, Scope, Template, can_be_read, info_of};
 use super::pick::Pattern;
-use super::profile::{Field, FieldSource, Profile, ReplayRule, SignStep, SignTo};
+use super::profile::Profile;
+use super::rules::Field;
 use super::secret::LiveSecret;
-use super::shape::Shape;
-use super::slots::{SlotSource, Slots};
+use super::slots::Slots;
 use crate::id::ProfileName;
 use mac_parameter::MacParameter;
 use table::{Item, Table, Text};
@@ -315,100 +316,6 @@ impl<'t> Loader<'t> {
         Ok(detect)
     }
 
-    /// The parameters that the built-in finds are fields that are there from the start.
-    fn builtin_fields(&mut self, is_builtin: bool) -> Result<Vec<Field>, BadProfile> {
-        let mut fields = Vec::new();
-        for param in message_signatures::Param::ALL.into_iter().filter(|_| is_builtin) {
-            let info = Info {
-                kind: Kind::One,
-                alphabet: super::alphabet::Alphabet::ALL,
-                length: None,
-                reads: Parts::NONE,
-                body: super::BodyUse::None,
-                begins: None,
-                ends_itself: false,
-                pieces: 1,
-            };
-            let optional = param != message_signatures::Param::Signature;
-            self.add_field(&mut fields, 0..0, param.name(), FieldSource::Builtin(param), None, optional, info)?;
-        }
-        Ok(fields)
-    }
-
-    fn read_fields(&mut self, item: Item<'t>, fields: &mut Vec<Field>) -> Result<(), BadProfile> {
-        for (name, item) in item.table("[fields]")?.entries() {
-            readable(item.at(), name, Place::Request)?;
-            if fields.iter().any(|field| *field.name == *name) {
-                return Err(BadProfile::new(item.at(), format!("{name} cannot be the name of a field"), "choose another name"));
-            }
-            let (from, shape, optional) = match item.text() {
-                Ok(text) => (text, None, false),
-                Err(_) => {
-                    let mut table = item.table(format!("the field {name}"))?;
-                    let from = table.get("from")?.text()?;
-                    let shape = table.find("match").map(|item| self.shape(item)).transpose()?;
-                    let optional = table.find("optional").map(Item::yes).transpose()?.unwrap_or(false);
-                    table.finish()?;
-                    (from, shape, optional)
-                }
-            };
-            let expr = self.expr(from, Place::Request)?;
-            let mut info = expr.info;
-            if let Some(shape) = &shape {
-                info.alphabet = shape.alphabet();
-                info.length = shape.fixed_length();
-                info.ends_itself = shape.ends_itself();
-            }
-            let is_candidate = name == "mac" && info.kind == Kind::Many;
-            if matches!(name, "mac" | "key_id") && info.kind != Kind::One && !is_candidate {
-                return Err(BadProfile::new(from.at(), format!("{name} is {}", info.kind.words()), "give one value"));
-            }
-            if name == "key_id" && info.body != super::BodyUse::None {
-                let message = "key_id is read from the body, and the key is looked up before the body is read";
-                return Err(BadProfile::new(from.at(), message, "leave it out, and name the key at the route with signing_key"));
-            }
-            self.add_field(fields, item.at(), name, FieldSource::Expr(expr), shape, optional, info)?;
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a field is made of")]
-    fn add_field(
-        &mut self,
-        fields: &mut Vec<Field>,
-        at: Range<usize>,
-        name: &str,
-        from: FieldSource,
-        shape: Option<Shape>,
-        optional: bool,
-        mut info: Info,
-    ) -> Result<(), BadProfile> {
-        let slot = self.slots.intern(SlotSource::Field(fields.len()));
-        let slot =
-            slot.ok_or_else(|| BadProfile::new(at, format!("more than {} headers, parameters and fields", Slot::MOST), "name fewer"))?;
-        let reads = info.reads;
-        info.reads = reads.and(Parts::slot(slot));
-        // It is read once, however often it is used.
-        info.pieces = 1;
-        self.fields.push((name.to_owned(), info));
-        self.patterns.push(match &from {
-            FieldSource::Expr(Expr { steps, .. }) => match steps.last() {
-                Some(Step::Pick(pattern)) => Some(Arc::clone(pattern)),
-                _ => None,
-            },
-            FieldSource::Builtin(_) => None,
-        });
-        info.reads = reads;
-        fields.push(Field { name: name.into(), from, shape, optional, info, slot });
-        Ok(())
-    }
-
-    fn shape(&self, item: Item<'t>) -> Result<Shape, BadProfile> {
-        let text = item.text()?;
-        Shape::parse(text.text)
-            .map_err(|message| BadProfile::new(text.at(), message.to_string(), "write characters and classes, such as [0-9a-f]{32}"))
-    }
-
     fn read_lets(&mut self, item: Option<Item<'t>>) -> Result<(Vec<Box<str>>, Vec<Template>), BadProfile> {
         let (mut names, mut lets) = (Vec::new(), Vec::new());
         for (name, item) in item.map(|item| item.table("[let]")).transpose()?.map_or_else(Vec::new, |table| table.entries()) {
@@ -425,62 +332,6 @@ impl<'t> Loader<'t> {
             lets.push(template);
         }
         Ok((names, lets))
-    }
-
-    fn replay(&mut self, item: Option<Item<'t>>) -> Result<ReplayRule, BadProfile> {
-        let day = Duration::from_secs(86_400);
-        let Some(item) = item else { return Ok(ReplayRule { once: Vec::new(), counter: None, keep: day }) };
-        let mut table = item.table("[replay]")?;
-        let mut once = Vec::new();
-        for text in table.find("once").map(Item::texts).transpose()?.unwrap_or_default() {
-            once.push(self.expr_of(text, Kind::One, Place::Request)?);
-        }
-        let counter = table.find("counter").map(|item| self.expr_of(item.text()?, Kind::One, Place::Request)).transpose()?;
-        let keep = table.find("keep").map(|item| item.number(MOST_KEEP)).transpose()?.map_or(day, Duration::from_secs);
-        table.finish()?;
-        Ok(ReplayRule { once, counter, keep })
-    }
-
-    fn sign(&mut self, item: Option<Item<'t>>) -> Result<Vec<SignStep>, BadProfile> {
-        let mut steps = Vec::new();
-        for item in item.map(Item::list).transpose()?.unwrap_or_default() {
-            let mut table = item.table("[[sign]]")?;
-            let mut named = None;
-            let to = match (table.find("header"), table.find("query"), table.find("let")) {
-                (Some(header), None, None) => {
-                    let text = header.text()?;
-                    let name = text
-                        .text
-                        .parse()
-                        .map_err(|_| BadProfile::new(text.at(), "this is not a header name", "write a name such as X-Signature"))?;
-                    SignTo::Header(name, text.text.into())
-                }
-                (None, Some(query), None) => SignTo::Query(query.text()?.text.into()),
-                (None, None, Some(name)) => {
-                    let text = name.text()?;
-                    readable(text.at(), text.text, Place::Sign)?;
-                    named = Some(text.text);
-                    SignTo::Let
-                }
-                _ => {
-                    return Err(BadProfile::new(
-                        table.at(),
-                        "a step of signing adds one header or one parameter",
-                        "write header = \"...\", query = \"...\" or let = \"...\"",
-                    ));
-                }
-            };
-            let value = table.get("value")?;
-            let value = self.template(value, Place::Sign)?;
-            if let Some(name) = named {
-                // It is written once, however often it is used.
-                self.signed.push((name.to_owned(), Info { pieces: 1, ..info_of(&value) }));
-            }
-            let condition = self.condition(&mut table, Place::Sign)?;
-            table.finish()?;
-            steps.push(SignStep { to, value, condition });
-        }
-        Ok(steps)
     }
 }
 

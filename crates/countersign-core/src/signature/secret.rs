@@ -7,9 +7,11 @@ use zeroize::Zeroizing;
 
 use super::coverage::Provenance;
 use super::encoding::{self, BASE64};
-use super::evaluate::{Context, Credential, Data};
+use super::evaluate::{Context, Credential};
 use super::expression::Template;
-use super::profile::{Derive, KeyRule, KeyText, MacAlgorithm, Profile};
+use super::profile::Profile;
+use super::rules::{Derive, KeyRule, KeyText, MacAlgorithm};
+use super::value::Data;
 use crate::code::{Code, Refusal};
 use crate::id::{KeyId, ProfileName, SecretId};
 use crate::now::UnixMillis;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::coverage::Provenance;
 use super::evaluate::Context;
 use super::expression::Expr;
-use super::profile::{TimeRule, Window};
+use super::rules::{TimeRule, Window};
 use super::time_format::TimeFormat;
 use crate::code::{Code, Refusal};
 use crate::now::UnixMillis;

@@ -1,10 +1,11 @@
 //! What was looked at when a signature was judged: for tools that explain, never for letting anything through.
 
 use super::coverage::{Coverage, Parts, Provenance};
-use super::evaluate::{Context, Credential, Data};
+use super::evaluate::{Context, Credential};
 use super::fields::Fields;
 use super::request::Body;
 use super::secret::LiveSecret;
+use super::value::Data;
 use crate::code::Refusal;
 use crate::now::UnixMillis;
 

@@ -1,22 +1,22 @@
-//! The judgement of a signature: what must hold beside the MAC, the MAC, and the coverage rule.
+//! The judgement of a signature: which secret signed, whether all that must hold holds, and what is left to claim.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::hmac;
 
 use super::bytes::Bytes;
-use super::coverage::{Coverage, Parts, Provenance, Slot};
-use super::encoding::{self, BASE64, BASE64_URL};
-use super::evaluate::{Context, Credential, Data, Value};
-use super::expression::{BodyUse, Expr};
+use super::claims::claimed;
+use super::coverage::Provenance;
+use super::evaluate::{Context, Credential};
+use super::expression::BodyUse;
 use super::fields::Fields;
 use super::message_signatures;
-use super::profile::{MacAlgorithm, MacEncoding, Profile, Require, Requirement};
+use super::profile::Profile;
 use super::request::Body;
+use super::rules::MacAlgorithm;
 use super::secret::{LiveKey, LiveSecret};
-use super::slots::SlotSource;
-use super::times::{Times, plain_number};
+use super::value::Data;
 use crate::code::{Code, Refusal};
 use crate::id::SecretId;
 use crate::now::UnixMillis;
@@ -24,9 +24,6 @@ use crate::replay::{Claim, NewClaim};
 use crate::rule::Kind;
 use crate::secret::same_bytes;
 use crate::verified::{Identity, Verified};
-
-/// How much longer than the time window a claim is kept, in case our clock is set back a little.
-pub(super) const KEEP_LONGER: Duration = Duration::from_secs(60);
 
 /// When a caller with too many live nonces should come back: a tenth of the window has made room by then.
 const NONCES_FREE_AFTER: Duration = Duration::from_secs(30);
@@ -130,20 +127,6 @@ impl<'v> Fields<'v> {
         Ok(Matched { secret, claim })
     }
 
-    /// What a slot is a part of: signed with it, it is signed too.
-    pub(super) fn parent(&self, slot: Slot) -> Option<Parts> {
-        match self.profile.slots.get(slot)? {
-            SlotSource::Header(_) => None,
-            SlotSource::Query(_) => Some(Parts::QUERY),
-            SlotSource::Form(_) => Some(Parts::BODY),
-            SlotSource::Field(index) => {
-                let from = self.values.get(*index)?.as_ref()?.from.direct;
-                Some(from).filter(|from| !from.is_empty())
-            }
-            SlotSource::Member(index, _) => Some(self.profile.field_slot(*index)),
-        }
-    }
-
     pub(super) fn context_with<'b>(&'b self, body: Body<'b>) -> Context<'b, 'b> {
         Fields::<'b>::context(self, body)
     }
@@ -205,134 +188,6 @@ impl<'v> Fields<'v> {
         let hidden = Context { credential: Some(Credential { secret: b"<secret>", attributes: &[] }), ..*context };
         Ok(self.messages(&hidden)?.into_iter().next().map_or_else(Vec::new, |message| message.text))
     }
-
-    /// What the MAC reached, with what is equal to what it reached.
-    pub(super) fn coverage(&self, context: &Context<'_, '_>, mut from: Provenance) -> Result<Coverage, Refusal> {
-        // A parameter that was left out as the MAC, and is more than the MAC.
-        if !from.whole.contains(context.profile.beside_mac) {
-            from.partly = from.partly.and(Parts::QUERY);
-            from.whole = from.whole.without(Parts::QUERY);
-        }
-        let mut coverage = Coverage::default();
-        coverage.add(from);
-        // Twice, so that one equality can lean on another.
-        for _ in 0..2 {
-            for require in &context.profile.requires {
-                extend(context, require, self, &mut coverage)?;
-            }
-        }
-        Ok(coverage)
-    }
-
-    /// The coverage rule: what is checked is what was signed.
-    fn hold_to_coverage(&self, context: &Context<'_, '_>, coverage: Coverage, once: Parts) -> Result<(), Refusal> {
-        let mut needed = Parts::METHOD.and(Parts::PATH).and(Parts::HOST);
-        if context.head.query().is_some() {
-            needed = needed.and(Parts::QUERY);
-        }
-        if context.body.is_there() {
-            needed = needed.and(Parts::BODY);
-        }
-        let times = self.times.map_or(Parts::NONE, |times| times.from.direct);
-        // Never to be left uncovered: what a check trusts.
-        let needed = needed.without(context.profile.uncovered).and(times).and(once);
-        let lacks = coverage.lacks(needed, &|slot| self.parent(slot));
-        if lacks.is_empty() {
-            return Ok(());
-        }
-        let mut words = format!("not signed in full: {}", context.profile.parts_words(lacks));
-        if context.profile.builtin.is_some() && lacks.contains(Parts::QUERY) && context.head.query() == Some("") {
-            words.push_str(message_signatures::EMPTY_QUERY_REMEDY);
-        }
-        Err(Refusal::with(Code::SignatureCoverage, words))
-    }
-
-    fn once(&self, context: &Context<'_, '_>) -> Result<Once, Refusal> {
-        let rule = &context.profile.replay;
-        let mut once = Once { from: Parts::NONE, values: Vec::new(), counter: None };
-        let mut shown = false;
-        for expr in &rule.once {
-            let value;
-            let (bytes, from) = match context.at_hand(expr) {
-                Some(at_hand) => at_hand,
-                None => {
-                    value = context.read(expr)?;
-                    let Some(value) = &value else {
-                        once.values.extend_from_slice(&0u64.to_le_bytes());
-                        continue;
-                    };
-                    (value.bytes(), value.from)
-                }
-            };
-            shown = true;
-            once.values.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            once.values.extend_from_slice(bytes);
-            once.from = once.from.and(from.direct);
-        }
-        if !shown {
-            // Nothing to claim beside the hash of what was signed.
-            once.values.clear();
-        }
-        if let Some(expr) = &rule.counter {
-            let value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
-            let number = plain_number(value.bytes());
-            once.counter = Some(number.ok_or_else(|| Refusal::with(Code::SignatureMalformed, "the counter is not a plain number"))?);
-            once.from = once.from.and(value.from.direct);
-        }
-        Ok(once)
-    }
-
-    fn claim(&self, secret: &LiveSecret, hash: [u8; 32], once: &Once, now: UnixMillis) -> NewClaim {
-        let (message, rest) = halves(&hash);
-        let nonce = if once.values.is_empty() { rest } else { halves(&sha256(&once.values)).0 };
-        let (signed_at, good_until) = match &self.times {
-            Some(Times { signed_at, good_until, .. }) => (*signed_at, *good_until),
-            None => (now, now.plus(self.profile.replay.keep)),
-        };
-        let mut keep_until = good_until.plus(KEEP_LONGER);
-        if once.counter.is_some() {
-            // The counter holds without end what the claim holds for a while.
-            keep_until = keep_until.min(now.plus(self.profile.tier.reach()));
-        }
-        NewClaim { fingerprint: secret.fingerprint, nonce, message, signed_at, keep_until, tier: self.profile.tier, counter: once.counter }
-    }
-}
-
-/// What is claimed beside the hash of what was signed.
-struct Once {
-    from: Parts,
-    values: Vec<u8>,
-    counter: Option<u64>,
-}
-
-impl MacEncoding {
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::Hex => "hexadecimal",
-            Self::Base64 => "base64",
-            Self::Base64Url => "base64url",
-            Self::Base64OfHex => "base64 of hexadecimal",
-        }
-    }
-
-    pub(super) fn encode(self, mac: &[u8]) -> String {
-        let written = match self {
-            Self::Hex => encoding::hex(mac),
-            Self::Base64 => encoding::base64(&BASE64, mac),
-            Self::Base64Url => encoding::base64(&BASE64_URL, mac),
-            Self::Base64OfHex => encoding::base64(&BASE64, encoding::hex(mac).as_slice()),
-        };
-        String::from_utf8_lossy(written.as_slice()).into_owned()
-    }
-
-    pub(super) fn decode<'v>(self, written: &[u8]) -> Option<Bytes<'v>> {
-        match self {
-            Self::Hex => encoding::unhex(written),
-            Self::Base64 => encoding::unbase64(&BASE64, written),
-            Self::Base64Url => encoding::unbase64(&BASE64_URL, written),
-            Self::Base64OfHex => encoding::unhex(encoding::unbase64(&BASE64, written)?.as_slice()),
-        }
-    }
 }
 
 impl Profile {
@@ -352,115 +207,6 @@ impl Profile {
             return known.map(|(_, algorithm)| *algorithm).ok_or_else(unknown);
         }
         self.rule.algorithm.ok_or_else(unknown)
-    }
-
-    /// Checks one requirement.
-    pub(super) fn check(&self, context: &Context<'_, '_>, require: &Require) -> Result<(), Refusal> {
-        if !context.applies(require)? {
-            return Ok(());
-        }
-        let holds = match &require.what {
-            Requirement::Present(expr) => context.provenance_of(expr)?.is_some(),
-            Requirement::Absent(expr) => context.provenance_of(expr)?.is_none(),
-            Requirement::Equal(a, b) => match (context.read_one(a)?, context.read_one(b)?) {
-                (Some(a), Some(b)) => same_bytes(&a, &b),
-                _ => false,
-            },
-            Requirement::OneOf(expr, known) => context.read_one(expr)?.is_some_and(|value| known.iter().any(|known| **known == *value)),
-            Requirement::Includes(list, groups) => {
-                let listed = context.read_list(list)?;
-                let has = |name: &str| listed.iter().any(|one| one.eq_ignore_ascii_case(name.as_bytes()));
-                groups.iter().all(|group| group.iter().any(|name| has(name)))
-            }
-        };
-        if holds { Ok(()) } else { Err(Refusal::with(Code::SignatureMalformed, require.mistake.to_string())) }
-    }
-}
-
-/// What one side of an equality covers, the other covers: its value is pinned.
-fn extend(context: &Context<'_, '_>, require: &Require, fields: &Fields<'_>, coverage: &mut Coverage) -> Result<(), Refusal> {
-    if require.of_credential || !matches!(require.what, Requirement::Equal(..) | Requirement::OneOf(..)) || !context.applies(require)? {
-        return Ok(());
-    }
-    let parent = |slot| fields.parent(slot);
-    // Where it need not hold once somebody adds or takes away what the condition reads, nothing is pinned.
-    let deciding = require.condition.as_ref().map_or(Parts::NONE, |(condition, _)| context.profile.deciding(condition));
-    if !coverage.lacks(deciding, &parent).is_empty() {
-        return Ok(());
-    }
-    match &require.what {
-        Requirement::Equal(a, b) => {
-            let (Some(a), Some(b)) = (context.provenance_of(a)?, context.provenance_of(b)?) else { return Ok(()) };
-            if coverage.lacks(a.direct, &parent).is_empty() {
-                coverage.add(b);
-            }
-            if coverage.lacks(b.direct, &parent).is_empty() {
-                coverage.add(a);
-            }
-        }
-        Requirement::OneOf(expr, known) if known.len() == 1 => {
-            if let Some(from) = context.provenance_of(expr)? {
-                coverage.add(from);
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-impl Context<'_, '_> {
-    fn applies(&self, require: &Require) -> Result<bool, Refusal> {
-        match &require.condition {
-            Some((expr, holds)) => {
-                let context: Context<'_, '_> = *self;
-                Ok(context.holds(expr)? == *holds)
-            }
-            None => Ok(true),
-        }
-    }
-
-    /// The bytes of one value, which is the kind that is compared.
-    fn read_one(&self, expr: &Expr) -> Result<Option<Vec<u8>>, Refusal> {
-        let context: Context<'_, '_> = *self;
-        Ok(context.read(expr)?.map(|value| value.bytes().to_vec()))
-    }
-
-    pub(super) fn read_list(&self, expr: &Expr) -> Result<Vec<Vec<u8>>, Refusal> {
-        let context: Context<'_, '_> = *self;
-        Ok(match context.read(expr)?.map(|value| value.data) {
-            Some(Data::Many(list)) => list.iter().map(|bytes| bytes.as_slice().to_vec()).collect(),
-            Some(Data::One(one)) => vec![one.as_slice().to_vec()],
-            _ => Vec::new(),
-        })
-    }
-
-    fn provenance_of(&self, expr: &Expr) -> Result<Option<Provenance>, Refusal> {
-        let context: Context<'_, '_> = *self;
-        Ok(context.read(expr)?.map(|value: Value<'_>| value.from))
-    }
-}
-
-/// The hash of everything that the MAC reached: the string to sign, and what the key was derived from.
-fn claimed(text: &[u8], inputs: &[u8]) -> [u8; 32] {
-    if inputs.is_empty() {
-        return sha256(text);
-    }
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&(inputs.len() as u64).to_le_bytes());
-    context.update(inputs);
-    context.update(text);
-    context.finish().as_ref().try_into().unwrap_or_default()
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    digest::digest(&digest::SHA256, bytes).as_ref().try_into().unwrap_or_default()
-}
-
-fn halves(hash: &[u8; 32]) -> ([u8; 16], [u8; 16]) {
-    let (halves, _) = hash.as_chunks::<16>();
-    match halves {
-        [first, second] => (*first, *second),
-        _ => ([0; 16], [0; 16]),
     }
 }
 

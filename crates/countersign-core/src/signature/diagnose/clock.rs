@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::super::expression::Expr;
 use super::super::fields::Fields;
-use super::super::profile::{Profile, TimeRule};
+use super::super::profile::Profile;
 use super::super::request::Body;
+use super::super::rules::TimeRule;
 use super::super::time_format::TimeFormat;
 use super::super::times;
 use super::mistake::Mistake;

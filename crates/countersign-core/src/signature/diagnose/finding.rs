@@ -1,7 +1,8 @@
 //! What a diagnosis says: findings in words, without secrets.
 
 use super::super::fields::Fields;
-use super::super::profile::{MacAlgorithm, Profile};
+use super::super::profile::Profile;
+use super::super::rules::MacAlgorithm;
 use super::super::secret::LiveSecret;
 use super::Known;
 use super::bench::{Bench, Shown};

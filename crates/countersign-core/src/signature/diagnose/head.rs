@@ -165,7 +165,7 @@ fn may_be_signed(profile: &Profile, name: &HeaderName) -> bool {
     let named = profile.slots.iter().any(|(_, source)| matches!(source, SlotSource::Header(known) if known == name));
     named
         || profile.builtin.is_some()
-        || profile.collections.iter().any(|collection| collection.from.contains(&super::super::collect::Origin::Headers))
+        || profile.collections.iter().any(|collection| collection.from.contains(&super::super::collection::Origin::Headers))
 }
 
 fn trimmed(value: &[u8]) -> Vec<u8> {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::super::bytes::Bytes;
-use super::super::evaluate::{Data, Value};
 use super::super::expression::{Expr, Source};
 use super::super::percent::{self, Percent};
 use super::super::profile::Profile;
 use super::super::slots::SlotSource;
 use super::super::time_format::TimeFormat;
+use super::super::value::{Data, Value};
 use super::change::{Area, Change, Trial};
 use super::mistake::Mistake;
 use super::sent::Sent;

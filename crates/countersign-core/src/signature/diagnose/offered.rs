@@ -3,7 +3,7 @@
 use super::super::bytes::Bytes;
 use super::super::encoding::{BASE64, BASE64_URL, unbase64, unhex};
 use super::super::percent;
-use super::super::profile::{MacAlgorithm, MacEncoding};
+use super::super::rules::{MacAlgorithm, MacEncoding};
 use super::mistake::Mistake;
 
 /// How many readings are compared.

@@ -5,14 +5,16 @@ use http::HeaderName;
 
 use super::super::bytes::Bytes;
 use super::super::coverage::Provenance;
-use super::super::evaluate::{Context, Data, Value};
+use super::super::evaluate::Context;
 use super::super::expression::{Expr, Source, Step};
 use super::super::fields::Fields;
 use super::super::filter::Filter;
 use super::super::parameters;
-use super::super::profile::{FieldSource, Profile};
+use super::super::profile::Profile;
 use super::super::rfc9421::Found;
+use super::super::rules::FieldSource;
 use super::super::slots::SlotSource;
+use super::super::value::{Data, Value};
 use super::mistake::Mistake;
 use super::sent::Sent;
 use super::visible::{quoted, visible};

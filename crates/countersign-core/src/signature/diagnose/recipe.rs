@@ -1,6 +1,6 @@
 //! Mistakes in following the recipe of a scheme: a part or a step left out, done in another way or in another order.
 
-use super::super::collect::{Collection, Origin, Repeated, Sort};
+use super::super::collection::{Collection, Origin, Repeated, Sort};
 use super::super::expression::{Expr, Piece, Source, Step, Template};
 use super::super::filter::Filter;
 use super::super::hash::Hash;

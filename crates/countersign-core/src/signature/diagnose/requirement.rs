@@ -2,7 +2,7 @@
 
 use super::super::content_digest::{ContentDigest, content_digest};
 use super::super::expression::Expr;
-use super::super::profile::{Require, Requirement};
+use super::super::rules::{Require, Requirement};
 use super::bench::{Attempt, Bench};
 use super::change::{Area, Trial};
 use super::mistake::Mistake;

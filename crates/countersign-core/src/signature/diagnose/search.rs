@@ -7,8 +7,8 @@ use std::rc::Rc;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 
-use super::super::collect::{Collection, Origin, Repeated};
-use super::super::profile::MacAlgorithm;
+use super::super::collection::{Collection, Origin, Repeated};
+use super::super::rules::MacAlgorithm;
 use super::super::secret::LiveSecret;
 use super::bench::{Attempt, Bench, Edit, costs, weight};
 use super::change::{Change, Trial};

@@ -1,11 +1,12 @@
 //! A collection of several sources signs which parameters there are and not where each of them stands. Held apart by requirements, a
 //! parameter cannot move from one source to another under the same MAC.
 
-use super::super::collect::{Collection, Origin};
+use super::super::collection::{Collection, Origin};
 use super::super::coverage::Parts;
 use super::super::expression::{Expr, Piece, Source, Step};
 use super::super::filter::Filter;
-use super::super::profile::{FieldSource, Profile, Requirement};
+use super::super::profile::Profile;
+use super::super::rules::{FieldSource, Requirement};
 
 /// Whether a parameter of the collection could stand in another of its sources without changing the text.
 pub(super) fn could_move(profile: &Profile, collection: &Collection) -> bool {

@@ -3,17 +3,18 @@
 use std::ops::Range;
 
 use super::super::alphabet::Alphabet;
-use super::super::collect::{Collection, Origin};
+use super::super::claims::KEEP_LONGER;
+use super::super::collection::{Collection, Origin};
 use super::super::coverage::{Coverage, Parts, Provenance};
 use super::super::expression::{
     BodyUse, Expr, Piece, Source, Step, Template, could_be_one_text, in_stretches, info_of, undelimited, undelimited_items,
 };
-use super::super::profile::{Derive, FieldSource, Profile, Requirement, TimeRule};
+use super::super::profile::Profile;
+use super::super::rules::{Derive, FieldSource, Requirement, TimeRule};
 use super::super::slots::SlotSource;
-use super::super::verify::KEEP_LONGER;
 use super::BadProfile;
 use super::apart::could_move;
-use super::parts::TOKEN;
+use super::collections::TOKEN;
 use crate::replay::Tier;
 
 /// Holds a profile to every check, and fills in what follows from its parts.

@@ -3,7 +3,8 @@
 
 use super::super::coverage::{Parts, Slot};
 use super::super::expression::{Expr, Source, Step, info_of};
-use super::super::profile::{Derive, Field, FieldSource, Profile};
+use super::super::profile::Profile;
+use super::super::rules::{Derive, Field, FieldSource};
 use super::super::slots::{SlotSource, Slots};
 use super::BadProfile;
 

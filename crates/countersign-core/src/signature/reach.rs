@@ -1,0 +1,115 @@
+//! How much of its sources a collection reaches: what it leaves out is not signed.
+
+use std::collections::VecDeque;
+
+use super::bytes::Bytes;
+use super::collect::{Gathered, filtered};
+use super::collection::{Origin, Repeated};
+use super::coverage::{Parts, Provenance};
+use super::items::Item;
+use super::slots::SlotSource;
+
+impl<'v> Gathered<'_, '_, 'v> {
+    /// Whether something that is not the MAC is left out by its name: the MAC is one parameter of the query. One of the same name in
+    /// a form, or a second one in the query that is written otherwise, is not read as the MAC.
+    pub(super) fn leaves_out(&self, from: Origin, found: &VecDeque<Item<'v>>) -> bool {
+        let mut may_be_mac = matches!(from, Origin::Query | Origin::RawQuery);
+        found.iter().filter(|item| !self.wants(item.name.as_slice())).any(|item| {
+            let has_its_name = self.collection.spares.as_deref().is_some_and(|name| name.as_bytes() == item.name.as_slice());
+            !(has_its_name && std::mem::take(&mut may_be_mac))
+        })
+    }
+
+    pub(super) fn wants(&self, name: &[u8]) -> bool {
+        let collection = self.collection;
+        !collection.exclude.iter().any(|excluded| excluded.as_bytes() == name)
+            && (collection.prefixes.is_empty() || collection.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
+    }
+
+    /// Whether one of the values of a name does not get into the text.
+    pub(super) fn drops(&self, values: &[Bytes<'v>]) -> bool {
+        match self.collection.repeated {
+            Repeated::First => values.len() > 1,
+            // A value that came twice is written once: how often it came is not signed.
+            Repeated::Unique => {
+                let written = |value: &Bytes<'v>| filtered(&self.collection.value, value.clone()).map(|value| value.as_slice().to_vec());
+                let mut distinct: Vec<_> = values.iter().map(written).collect();
+                distinct.sort();
+                distinct.dedup();
+                distinct.len() < values.len()
+            }
+            Repeated::Each | Repeated::Join(_) | Repeated::SortedJoin(_) | Repeated::Refuse => false,
+        }
+    }
+
+    /// What of a source that has more than what was taken is now covered.
+    pub(super) fn reached(&mut self, from: Origin, all: bool) {
+        let profile = self.context.profile;
+        let (parts, is_mine): (Parts, fn(&SlotSource) -> Option<&str>) = match from {
+            Origin::Query | Origin::RawQuery => (Parts::QUERY, |source| match source {
+                SlotSource::Query(name) => Some(name),
+                _ => None,
+            }),
+            Origin::Form if self.context.form().is_some() => (Parts::BODY, |source| match source {
+                SlotSource::Form(name) => Some(name),
+                _ => None,
+            }),
+            // Its members are covered one by one. What is trusted is the map.
+            Origin::Map(index) => return self.from.direct = self.from.direct.and(profile.field_slot(index)),
+            // That the body is no form is said by a header.
+            Origin::Form => return self.from.direct = self.from.direct.and(Parts::UNTRACED),
+            Origin::Headers => return,
+        };
+        if all {
+            self.from = self.from.and(Provenance::of(parts));
+            return;
+        }
+        self.from = self.from.and(Provenance::of(parts).cut());
+        if !self.collection.prefixes.is_empty()
+            || self.collection.names.is_some()
+            || self.collection.cuts
+            || self.collection.repeated != Repeated::Each
+        {
+            return;
+        }
+        // What was taken is covered by itself.
+        for (slot, source) in profile.slots.iter() {
+            if is_mine(source).is_some_and(|name| self.wants(name.as_bytes())) {
+                self.from = self.from.and(Provenance::of(Parts::slot(slot)));
+            }
+        }
+    }
+
+    /// The members of a map that were taken, by their names before any filter, are covered, in it and in the maps that it was
+    /// made of: if none of that name in any case was left, or left out of the text.
+    pub(super) fn members(&mut self, from: Origin, taken: &[Bytes<'v>], left: &[Bytes<'v>]) {
+        let Origin::Map(mut index) = from else { return };
+        for _ in 0..4 {
+            for (slot, source) in self.context.profile.slots.iter() {
+                if let SlotSource::Member(of, name) = source
+                    && *of == index
+                    && is_among(taken, name)
+                    && !is_among(left, name)
+                {
+                    self.from = self.from.and(Provenance::of(Parts::slot(slot)));
+                }
+            }
+            let origin = self.context.fields.get(index).and_then(Option::as_ref).map(|value| value.from.direct);
+            let next = origin.and_then(|direct| {
+                direct.slots().find_map(|slot| match self.context.profile.slots.get(slot) {
+                    Some(SlotSource::Field(index)) => Some(*index),
+                    _ => None,
+                })
+            });
+            match next {
+                Some(next) => index = next,
+                None => return,
+            }
+        }
+    }
+}
+
+/// Whether a member of this name is among those, in any case: so members are read.
+fn is_among(names: &[Bytes<'_>], wanted: &str) -> bool {
+    names.iter().any(|name| name.as_slice().eq_ignore_ascii_case(wanted.as_bytes()))
+}

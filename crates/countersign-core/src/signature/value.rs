@@ -1,0 +1,55 @@
+//! Values of expressions, with their provenance. What is lent from the request stays lent.
+
+use super::bytes::Bytes;
+use super::coverage::{Parts, Provenance};
+
+/// A value with its provenance. It may be a secret, so it cannot be printed.
+#[derive(Clone)]
+pub(super) struct Value<'v> {
+    pub(super) data: Data<'v>,
+    pub(super) from: Provenance,
+}
+
+/// One value, a list, or names with values.
+#[derive(Clone)]
+pub(super) enum Data<'v> {
+    One(Bytes<'v>),
+    Many(Vec<Bytes<'v>>),
+    Map(Vec<(Bytes<'v>, Bytes<'v>)>),
+}
+
+/// How many values a list or map may have.
+pub(super) const MOST_VALUES: usize = 64;
+
+impl<'v> Value<'v> {
+    pub(super) const fn one(bytes: Bytes<'v>, from: Provenance) -> Self {
+        Self { data: Data::One(bytes), from }
+    }
+
+    pub(super) const fn lent(bytes: &'v [u8], parts: Parts) -> Self {
+        Self::one(Bytes::Lent(bytes), Provenance::of(parts))
+    }
+
+    /// The bytes of one value.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::One(bytes) => bytes.as_slice(),
+            Data::Many(_) | Data::Map(_) => b"",
+        }
+    }
+
+    /// The same where who trusts it trusts this as well.
+    pub(super) fn trusting(mut self, parts: Parts) -> Self {
+        self.from.direct = self.from.direct.and(parts);
+        self
+    }
+
+    /// Whether it is there and not empty, which is what conditions ask.
+    pub(super) fn is_something(&self) -> bool {
+        match &self.data {
+            Data::One(bytes) => !bytes.as_slice().is_empty(),
+            Data::Many(list) => !list.is_empty(),
+            Data::Map(map) => !map.is_empty(),
+        }
+    }
+}
