@@ -4,6 +4,9 @@
 //! through only in the one form that all readers agree on. Whether a byte is wrong depends only on the bytes before it:
 //! however the head is cut into reads, the answer is the same, and it comes with the first wrong byte.
 
+mod bytes;
+
+use self::bytes::{AUTHORITY, PATH, QUERY, TOKEN, is, plain_length, run};
 use crate::code::Code;
 use crate::host::Authority;
 use crate::request_view::Scheme;
@@ -417,31 +420,6 @@ impl HeadScanner {
     }
 }
 
-/// How many bytes at the start may stand in a header's value.
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // Thirty-two at a time as long as all of them are visible or spaces, which the compiler makes a few instructions of.
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let plain = |block: &&[u8; 32]| block.iter().fold(true, |good, byte| good & (byte.wrapping_sub(b' ') <= b'~' - b' '));
-    let mut length = blocks.iter().take_while(plain).count().saturating_mul(32);
-    // Eight at a time: the sum sets the high bit of a byte from 0x7f on, the difference that of a byte below 0x20. Only such a
-    // byte carries or borrows, into those behind it, so that the first bit that is set is right.
-    while let Some(Ok(eight)) = bytes.get(length..length.saturating_add(8)).map(<[u8; 8]>::try_from) {
-        let eight = u64::from_le_bytes(eight);
-        let odd = (eight | eight.wrapping_add(ONES) | eight.wrapping_sub(ONES << 5)) & (ONES << 7);
-        length = length.saturating_add(odd.trailing_zeros() as usize / 8);
-        if odd != 0 {
-            break;
-        }
-    }
-    length.saturating_add(run(bytes.get(length..).unwrap_or_default(), VALUE))
-}
-
-/// How many bytes at the start are of a class.
-fn run(bytes: &[u8], class: u8) -> usize {
-    bytes.iter().position(|byte| !is(*byte, class)).unwrap_or(bytes.len())
-}
-
 fn authority(buffer: &[u8], began: usize, end: usize) -> Option<Authority<'_>> {
     Authority::parse(text(buffer, began, end)?.trim_matches([' ', '\t']))
 }
@@ -465,47 +443,6 @@ const fn expect_line_feed(byte: u8) -> Result<(), Code> {
 fn text(buffer: &[u8], began: usize, end: usize) -> Option<&str> {
     buffer.get(began..end).and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
-
-const TOKEN: u8 = 1;
-const PATH: u8 = 2;
-const QUERY: u8 = 4;
-const VALUE: u8 = 8;
-const AUTHORITY: u8 = 16;
-
-fn is(byte: u8, class: u8) -> bool {
-    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
-}
-
-/// Which bytes may stand where: RFC 9110 sections 5.5 and 5.6.2, RFC 3986 appendix A and what browsers send beyond it.
-static CLASSES: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut at = 0;
-    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the length of the table")]
-    while at < 256 {
-        let byte = at as u8;
-        let mut classes = 0;
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
-        {
-            classes |= TOKEN;
-        }
-        if byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>') {
-            classes |= QUERY;
-            if !matches!(byte, b'?' | b'`') {
-                classes |= PATH;
-            }
-        }
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']') {
-            classes |= AUTHORITY;
-        }
-        if matches!(byte, b'\t' | 0x20..=0x7e) {
-            classes |= VALUE;
-        }
-        table[at] = classes;
-        at += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests;

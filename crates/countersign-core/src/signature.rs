@@ -2,10 +2,12 @@
 //!
 //! A scheme is data: a [`Profile`], which [`load`] reads from its file. One interpreter runs them all.
 //!
-//! - `profile`, `rules`, `trust`, `load`: a scheme in compiled form; what its sections say; what decides about its values; reading it,
-//!   with every check that needs no request.
-//! - `expression`, `evaluate`, `sources`, `value`, `collection`, `collect`, `items`, `reach`: the language of profiles, compiled; its values with their provenance.
+//! - `profile`, `rules`, `trust`, `load`: a scheme in compiled form; what its sections say; what decides about its values; reading
+//!   it, with every check that needs no request.
+//! - `expression`, `evaluate`, `sources`, `value`: the language of profiles, compiled; its values with their provenance.
+//! - `collection`, `collect`, `items`, `reach`: text made of many headers or parameters, and how much of them it signs.
 //! - `alphabet`, `bytes`, `filter`, `encoding`, `shape`, `time_format`, `pick`, `params`, `parameters`, `json_pointer`: its words.
+//! - `delimiting`: whether a text could be read in two ways.
 //! - `coverage`, `slots`: which parts of a request a signature reaches.
 //! - `fields`, `times`, `secret`, `verify`, `requirements`, `claims`: what a request shows; when it was signed; the keys; the
 //!   judgement; what must hold beside the MAC, with the coverage rule; what is used once.
@@ -26,6 +28,7 @@ mod collect;
 mod collection;
 pub mod content_digest;
 pub mod coverage;
+mod delimiting;
 mod detect;
 pub mod diagnose;
 mod encoding;

@@ -1,28 +1,27 @@
 //! From what the file says to what the program runs on. Finds everything that is wrong at once, each with its place.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use countersign_core::id::{ProfileName, UpstreamName};
+use countersign_core::id::ProfileName;
 use countersign_core::nearest::nearest;
-use countersign_core::network::Network;
-use countersign_core::request_view::Scheme;
 use countersign_core::signature::Profile;
-use http::uri::Authority;
 use toml::Spanned;
 
-use crate::config::{Admin, ClientAddressFrom, Config, Limits, Listener, LogFormat, MasterKeySource, Upstream, cores};
+use crate::config::{Config, Limits, LogFormat, MasterKeySource, cores};
 use crate::config_error::{BadConfig, Finding, Findings, Severity};
-use crate::config_file::{AdminTable, ConfigFile, LimitsTable, ListenerTable, UpstreamTable};
+use crate::config_file::{ConfigFile, LimitsTable};
 
+mod listeners;
 mod profiles;
 mod routes;
 mod syntax;
 mod tokens;
+mod upstreams;
+
+pub use self::upstreams::{BadUpstream, read_upstream};
 
 /// A configuration that can be used, and what the operator should know about it.
 #[derive(Debug, Clone)]
@@ -194,115 +193,6 @@ impl Reading<'_> {
         sources.into_iter().next().map_or_else(|| MasterKeySource::Generated(data.join("master.key")), |(_, source)| source)
     }
 
-    fn only_listener(&mut self, tables: &[Spanned<ListenerTable>]) -> Option<Listener> {
-        let listeners: Vec<_> = tables.iter().map(|table| self.listener(table.get_ref())).collect();
-        if let Some(second) = tables.get(1) {
-            self.error(
-                second.span(),
-                "there is more than one [[listener]]",
-                "this version takes one: put the addresses behind one listener",
-            );
-        } else if tables.is_empty() {
-            let finding = Finding::error(None, "there is no [[listener]]");
-            self.findings.push(finding.help("add:\n\n    [[listener]]\n    address = \"127.0.0.1:8080\"\n"));
-        }
-        listeners.into_iter().next().flatten()
-    }
-
-    fn listener(&mut self, table: &ListenerTable) -> Option<Listener> {
-        let schemes = [("http", Scheme::Http), ("https", Scheme::Https)];
-        let public_scheme = table.public_scheme.as_ref().map_or(Some(Scheme::Http), |scheme| self.one_of(scheme, &schemes));
-        let families = [
-            ("connection", ClientAddressFrom::Connection),
-            ("x-forwarded-for", ClientAddressFrom::XForwardedFor),
-            ("forwarded", ClientAddressFrom::Forwarded),
-        ];
-        let from = table.client_address_from.as_ref();
-        let client_address_from = from.map_or(Some(ClientAddressFrom::Connection), |from| self.one_of(from, &families));
-        let trusted_proxies: Vec<Network> = table.trusted_proxies.iter().filter_map(|proxy| self.trusted_proxy(proxy)).collect();
-        match (client_address_from, table.trusted_proxies.first(), from) {
-            (Some(ClientAddressFrom::Connection), Some(proxy), _) => self.warn(
-                proxy.span(),
-                "trusted_proxies has no effect: client_address_from is \"connection\"",
-                "set client_address_from to the header that the proxies write: \"x-forwarded-for\" or \"forwarded\"",
-            ),
-            (Some(ClientAddressFrom::XForwardedFor | ClientAddressFrom::Forwarded), None, Some(from)) => self.warn(
-                from.span(),
-                "the header is never read: there are no trusted_proxies",
-                "name the addresses of the proxies in front: trusted_proxies = [\"10.0.0.5\"]",
-            ),
-            _ => {}
-        }
-        let address = self.address(&table.address)?;
-        Some(Listener { address, public_scheme: public_scheme?, trusted_proxies, client_address_from: client_address_from? })
-    }
-
-    fn trusted_proxy(&mut self, text: &Spanned<String>) -> Option<Network> {
-        match text.get_ref().parse::<Network>() {
-            Ok(network) if network.length() == 0 => {
-                self.error(
-                    text.span(),
-                    format!("{network} would let every client write its own address"),
-                    "name only the addresses of proxies in front",
-                );
-                None
-            }
-            Ok(network) => Some(network),
-            Err(bad) => {
-                self.error(
-                    text.span(),
-                    bad.to_string(),
-                    "a network is written 10.0.0.0/8 or 2001:db8::/32, a single address without a slash",
-                );
-                None
-            }
-        }
-    }
-
-    fn address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
-        let parsed = text.get_ref().parse().ok();
-        if parsed.is_none() {
-            let help = match text.get_ref().strip_prefix("localhost:") {
-                Some(port) => format!("write an address, not a name: \"127.0.0.1:{port}\""),
-                None => "write an IP address and a port: \"127.0.0.1:8080\", \"0.0.0.0:8080\", \"[::1]:8080\"".into(),
-            };
-            self.error(text.span(), format!("{:?} is not an address to listen on", text.get_ref()), help);
-        }
-        parsed
-    }
-
-    fn admin(&mut self, table: &AdminTable, data: &Path, listener: Option<&Listener>) -> Option<Admin> {
-        let socket = match &table.socket {
-            Some(path) => self.directory.join(path.get_ref()),
-            None => control_socket(data),
-        };
-        if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
-            let message = format!("the path of the local socket is too long: {}", socket.display());
-            let finding = Finding::error(table.socket.as_ref().map(Spanned::span), message);
-            self.findings.push(finding.help(format!("the system allows {LONGEST_SOCKET_PATH} bytes: set admin.socket to a shorter path")));
-        }
-        let address = match &table.address {
-            Some(text) => self.address(text)?,
-            None => SocketAddr::from(([127, 0, 0, 1], 8081)),
-        };
-        let span = table.address.as_ref().map(Spanned::span);
-        if !address.ip().is_loopback() && !table.danger_admin_on_network {
-            self.findings.push(Finding::error(span.clone(), format!("the admin API would be reachable from other machines at {address}")).help(
-                "use a loopback address and reach it through SSH, or add danger_admin_on_network = true below [admin] if a network of your own protects it",
-            ));
-        }
-        if let Some(listener) = listener
-            && address.port() != 0
-            && address.port() == listener.address.port()
-            && (address.ip() == listener.address.ip() || address.ip().is_unspecified() || listener.address.ip().is_unspecified())
-        {
-            let finding =
-                Finding::error(span, format!("the admin API and the listener want the same port: {address} and {}", listener.address));
-            self.findings.push(finding.help("give the admin API a port of its own: it does not exist on the public listener"));
-        }
-        Some(Admin { address, socket })
-    }
-
     fn limits(&mut self, table: &LimitsTable) -> Limits {
         let usual = Limits::default();
         let limits = Limits {
@@ -351,42 +241,6 @@ impl Reading<'_> {
         limits
     }
 
-    fn upstreams(&mut self, tables: &BTreeMap<Spanned<String>, Spanned<UpstreamTable>>) -> BTreeMap<UpstreamName, Upstream> {
-        let mut upstreams = BTreeMap::new();
-        for (name, table) in tables {
-            let named = name.get_ref().parse::<UpstreamName>();
-            if let Err(bad) = &named {
-                self.error(name.span(), bad.to_string(), "write [upstream.orders]");
-            }
-            let upstream = self.upstream(table.get_ref());
-            if let (Ok(name), Some(upstream)) = (named, upstream) {
-                upstreams.insert(name, upstream);
-            }
-        }
-        upstreams
-    }
-
-    fn upstream(&mut self, table: &UpstreamTable) -> Option<Upstream> {
-        let authority = self.upstream_authority(&table.url);
-        let usual = Upstream::at(Authority::from_static("usual.invalid:80"));
-        let connect_time = self.seconds(table.connect_seconds.as_ref(), 1..=60, usual.connect_time);
-        let response_time = self.seconds(table.response_seconds.as_ref(), 1..=3600, usual.response_time);
-        let idle_time = self.seconds(table.idle_seconds.as_ref(), 0..=3600, usual.idle_time);
-        let idle_connections = self.count(table.idle_connections.as_ref(), 0..=10_000, usual.idle_connections);
-        Some(Upstream { authority: authority?, connect_time, response_time, idle_time, idle_connections })
-    }
-
-    fn upstream_authority(&mut self, url: &Spanned<String>) -> Option<Authority> {
-        match read_upstream(url.get_ref()) {
-            Ok(authority) => Some(authority),
-            Err(BadUpstream { message, help, secret }) => {
-                let finding = Finding::error(Some(url.span()), message).help(help);
-                self.findings.push(if secret { finding.hiding(url.span()) } else { finding });
-                None
-            }
-        }
-    }
-
     fn one_of<T: Copy>(&mut self, text: &Spanned<String>, words: &[(&str, T)]) -> Option<T> {
         let found = words.iter().find(|(word, _)| word == text.get_ref()).map(|(_, value)| *value);
         if found.is_none() {
@@ -426,56 +280,6 @@ impl Reading<'_> {
 /// Where the local socket of a data directory is when nothing else is said.
 pub fn control_socket(data: &Path) -> PathBuf {
     data.join("control").join("countersign.sock")
-}
-
-/// Why an URL is not that of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}: {help}")]
-pub struct BadUpstream {
-    message: String,
-    help: String,
-    /// Whether the URL may hold a password.
-    secret: bool,
-}
-
-/// Reads `http://host:port`; the port is 80 when absent.
-///
-/// # Errors
-///
-/// It is anything else.
-pub fn read_upstream(url: &str) -> Result<Authority, BadUpstream> {
-    let bad = |message: String, help: &str| BadUpstream { message, help: help.into(), secret: false };
-    if url.contains('@') {
-        return Err(BadUpstream {
-            message: "the URL of an upstream has no user and password".into(),
-            help: "write http://host:port".into(),
-            secret: true,
-        });
-    }
-    if url.starts_with("https://") {
-        return Err(bad(
-            format!("{url} cannot be reached: upstreams are plain http for now"),
-            "write http://host:port; https to upstreams comes with a later version",
-        ));
-    }
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(bad(format!("{url:?} is not the URL of an upstream"), "write http://host:port"));
-    };
-    if let Some((authority, path)) = rest.split_once(['/', '?', '#'])
-        && !(path.is_empty() && rest.len() == authority.len() + 1 && rest.ends_with('/'))
-    {
-        return Err(bad(
-            format!("{url:?} has a path: an upstream is a host and a port"),
-            "write http://host:port; requests keep the path that they came with",
-        ));
-    }
-    let host = rest.strip_suffix('/').unwrap_or(rest);
-    let authority = host.parse::<Authority>().ok().filter(|authority| !authority.host().is_empty() && !host.ends_with(':'));
-    let with_port = authority.and_then(|authority| match authority.port() {
-        Some(_) => authority.port_u16().filter(|port| *port != 0).map(|_| authority),
-        None => format!("{authority}:80").parse().ok(),
-    });
-    with_port.ok_or_else(|| bad(format!("{url:?} is not the URL of an upstream"), "write http://host:port"))
 }
 
 /// The known word that was probably meant, or all of them.

@@ -6,9 +6,8 @@ use super::super::alphabet::Alphabet;
 use super::super::claims::KEEP_LONGER;
 use super::super::collection::{Collection, Origin};
 use super::super::coverage::{Coverage, Parts, Provenance};
-use super::super::expression::{
-    BodyUse, Expr, Piece, Source, Step, Template, could_be_one_text, in_stretches, info_of, undelimited, undelimited_items,
-};
+use super::super::delimiting::{could_be_one_text, in_stretches, undelimited, undelimited_items};
+use super::super::expression::{BodyUse, Expr, Piece, Source, Step, Template, info_of};
 use super::super::profile::Profile;
 use super::super::rules::{Derive, FieldSource, Requirement, TimeRule};
 use super::super::slots::SlotSource;
