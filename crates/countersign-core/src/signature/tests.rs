@@ -1,6 +1,7 @@
 //! Profiles, whole requests, published values.
 
 mod attacks;
+mod boundaries;
 mod holes;
 mod holes_of_collections;
 mod language;
