@@ -1,4 +1,5 @@
-//! Patterns: what matches with case matches without, and the other way round where there are no capitals; a fixed pattern matches itself only; the order of patterns is one.
+//! Patterns: what matches with case matches without, and the other way round where there are no capitals; a fixed pattern matches
+//! itself only; the order of patterns is one.
 //!
 //! The input is two patterns and a path, one a line.
 

@@ -4,15 +4,15 @@
 //! to one principal, every list says yes for that principal, and its credentials have every scope. An alternative without
 //! credentials that a list makes true lets a request in by its address alone; browsers are not let in that way from other sites.
 
+use http::HeaderName;
 use http::header::ORIGIN;
-use http::{HeaderMap, HeaderName};
 
 use crate::allow_list::{AllowLists, Judgement, Match, Origin};
 use crate::code::{Code, Refusal};
 use crate::id::ProfileName;
 use crate::now::UnixMillis;
 use crate::principal::PrincipalId;
-use crate::request_view::RequestView;
+use crate::request_view::{RequestView, Scheme};
 use crate::rule::{Conjunction, Kind, Rule};
 use crate::verified::{Identity, Verified};
 
@@ -113,7 +113,7 @@ fn is_possible(all: &Conjunction, lists: &AllowLists, origin: &Origin<'_>) -> bo
 /// Of several alternatives that hold, the first in the text counts; those without credentials come last, so that who shows a
 /// good credential is known to the upstream. When none holds, the one that came furthest is answered for; see [`Lack`].
 pub fn decide(rule: &Rule, evidence: Evidence<'_>, lists: &AllowLists, view: &RequestView<'_>, now: UnixMillis) -> Decision {
-    decide_from(rule, evidence, lists, &Origin::of(view, now), || is_cross_site(view.headers(), view.host()))
+    decide_from(rule, evidence, lists, &Origin::of(view, now), || is_cross_site(view))
 }
 
 fn decide_from(rule: &Rule, evidence: Evidence<'_>, lists: &AllowLists, origin: &Origin<'_>, cross_site: impl Fn() -> bool) -> Decision {
@@ -209,12 +209,16 @@ fn permit(all: &Conjunction, mut evidence: Evidence<'_>, lists: &AllowLists, mat
 }
 
 /// Whether a browser says that the request comes from another site. What is not a browser says nothing.
-fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
+fn is_cross_site(view: &RequestView<'_>) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let own_site = |value: &[u8]| value == b"same-origin" || value == b"none";
     let own_origin = |value: &[u8]| {
-        std::str::from_utf8(value).is_ok_and(|origin| origin_host(origin).is_some_and(|other| other.eq_ignore_ascii_case(host)))
+        let Ok(origin) = std::str::from_utf8(value) else { return false };
+        // Anybody on the way can make a page of plain http. The other way round, a proxy in front may have ended TLS unsaid.
+        let is_plainer = view.scheme() == Scheme::Https && origin.starts_with("http://");
+        !is_plainer && origin_host(origin).is_some_and(|other| other.eq_ignore_ascii_case(view.host()))
     };
+    let headers = view.headers();
     headers.get_all(SEC_FETCH_SITE).iter().any(|value| !own_site(value.as_bytes()))
         || headers.get_all(ORIGIN).iter().any(|value| !own_origin(value.as_bytes()))
 }

@@ -61,7 +61,7 @@ pub enum BodyLength {
     Chunked,
 }
 
-/// Scans one head that arrives in pieces. Each byte is looked at once.
+/// Scans one head that arrives in pieces, from where it was.
 #[derive(Debug, Clone)]
 pub struct HeadScanner {
     limits: HeadLimits,
@@ -189,8 +189,8 @@ impl HeadScanner {
         }
     }
 
-    /// Skips the bytes that neither end nor spoil what is being read, and the version that nearly every request has. Only for
-    /// speed: byte by byte comes to the same.
+    /// Passes over the bytes that neither end nor spoil what is being read, which `step` leaves to it, and, for speed, over the
+    /// version that nearly every request has.
     fn skip_plain(&mut self, buffer: &[u8]) {
         let Some(rest) = buffer.get(self.at..) else { return };
         let plain = match self.place {

@@ -84,10 +84,10 @@ const NOTABLE: &[&str] = &[
 pub(crate) fn check(headers: &HeaderMap) -> Result<Relax, Refusal> {
     let mut found = Relax::default();
     // Two comparisons of each name cost less than two look-ups.
-    let (mut expects, mut forwarded) = (false, false);
+    let (mut expects, mut vias) = (false, false);
     for name in headers.keys() {
         expects |= *name == EXPECT;
-        forwarded |= *name == VIA;
+        vias |= *name == VIA;
         let name = name.as_str();
         if name.bytes().any(|b| !matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
             if is_alias(name) {
@@ -112,7 +112,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<Relax, Refusal> {
     {
         return Err(Code::ExpectationFailed.into());
     }
-    if forwarded && headers.get_all(VIA).iter().any(names_us) {
+    if vias && headers.get_all(VIA).iter().any(names_us) {
         return Err(Code::ForwardingLoop.into());
     }
     Ok(found)

@@ -22,6 +22,7 @@ pub mod connection_headers;
 pub mod forwarded;
 pub mod head;
 pub mod header_check;
+pub mod hearsay;
 pub mod host;
 mod path_check;
 pub mod presented;

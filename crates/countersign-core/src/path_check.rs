@@ -18,13 +18,12 @@ pub(crate) fn check(path: &str) -> Result<Relax, Code> {
     while let Some((byte, after)) = rest.iter().position(|byte| class(byte) != Class::Plain).and_then(|at| rest.get(at..)?.split_first()) {
         rest = after;
         match class(byte) {
-            Class::Plain => {}
             Class::Slash => segment_begins(rest, &mut found)?,
             Class::Percent => rest = percent(after, &mut found)?,
             Class::Semicolon => found.insert(Relax::PATH_PARAMETER),
             Class::Backslash => return Err(Code::Backslash),
             Class::Control => return Err(Code::ControlInPath),
-            Class::Never => return Err(Code::BadTarget),
+            Class::Never | Class::Plain => return Err(Code::BadTarget),
         }
     }
     Ok(found)

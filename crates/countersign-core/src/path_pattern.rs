@@ -87,7 +87,6 @@ impl PathPattern {
             };
             let (fits, more) = match segment {
                 Segment::Rest => return true,
-                // Compared without a look for its end.
                 Segment::Literal(text) => match rest.split_at_checked(text.len()) {
                     Some((here, "")) => (same(text, here), None),
                     Some((here, more)) => (same(text, here) && more.starts_with('/'), more.get(1..)),

@@ -1,4 +1,5 @@
-//! What a request shows of the credentials that its rule names. Found and well-formed, not verified.
+//! What a request shows of the credentials that its rule names. Found, and in the form of its kind as far as that tells where it
+//! begins and ends; not verified.
 //!
 //! Three answers for each kind: nothing is shown, one is shown, or what is shown is refused: malformed, twice, or in two
 //! places. Kinds that the rule does not name are not looked at. The query and the body are never searched for credentials
@@ -12,7 +13,7 @@ use crate::request_view::RequestView;
 use crate::rule::{Kind, Rule};
 use crate::signature::{Fields, Head, Profile};
 
-/// The credentials that a request shows, each in its documented form.
+/// The credentials that a request shows.
 #[derive(Default)]
 pub struct Presented<'v> {
     /// What stands where an access token should. Whoever reads it judges each byte of it.

@@ -115,6 +115,11 @@ impl<'r> RequestView<'r> {
         self.found.without(*relax).first()
     }
 
+    /// What was found of what a route may allow.
+    pub const fn found(&self) -> Relax {
+        self.found
+    }
+
     /// The first finding at all: what a request that no route wants is refused with.
     pub const fn first_finding(&self) -> Option<Code> {
         self.found.first()

@@ -14,6 +14,7 @@ use crate::rule::Rule;
 
 mod build;
 mod host_pattern;
+mod readings;
 
 pub use build::BadRoutes;
 pub use host_pattern::{BadHostPattern, HostPattern};

@@ -196,7 +196,7 @@ impl Reading<'_> {
     fn limits(&mut self, table: &LimitsTable) -> Limits {
         let usual = Limits::default();
         let limits = Limits {
-            head_bytes: self.count(table.head_bytes.as_ref(), 1024..=262_144, usual.head_bytes),
+            head_bytes: self.count(table.head_bytes.as_ref(), 1024..=65_000, usual.head_bytes),
             headers: self.count(table.headers.as_ref(), 10..=1000, usual.headers),
             head_time: self.seconds(table.head_seconds.as_ref(), 1..=300, usual.head_time),
             idle_time: self.seconds(table.idle_seconds.as_ref(), 1..=3600, usual.idle_time),

@@ -81,7 +81,7 @@ pub struct AdminTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsTable {
-    /// 1024 to 262144.
+    /// 1024 to 65000.
     pub head_bytes: Option<Spanned<i64>>,
     /// 10 to 1000.
     pub headers: Option<Spanned<i64>>,

@@ -13,7 +13,7 @@ use countersign_core::request_view::{Relax, RequestView, Scheme};
 use countersign_core::routes::{Action, Chosen, Route};
 use countersign_core::rule::{Kind, Rule};
 use countersign_core::signature::Head;
-use countersign_core::{connection_headers, identity_headers};
+use countersign_core::{connection_headers, hearsay, identity_headers};
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -84,6 +84,11 @@ async fn answer(
     if let Some(code) = view.unrelaxed(&route.relax) {
         return Err(code.into());
     }
+    if let Some(code) = view.first_finding()
+        && !snapshot.routes.is_chosen_by_all_readings(route, view.host(), view.path(), view.method().as_str(), view.found())
+    {
+        return Err(Refusal::with(code, "An upstream could read this path as one of another route."));
+    }
     let (rule, upstream) = match &route.action {
         Action::Forward { rule, upstream } => (rule, Some(upstream)),
         Action::SelfCheck { rule } => (rule, None),
@@ -111,6 +116,9 @@ async fn answer(
     leave_hop(&mut head, upgrade.is_some())?;
     let (headers, names) = (&mut head.headers, &snapshot.identity_headers);
     identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
+    // What a signed request still has of these is signed, or the route allows it.
+    let is_signed = permit.identities().any(|identity| identity.kind == Kind::Hmac);
+    hearsay::strip(headers, |name| is_signed || route.allow_uncovered.contains(name));
     say_the_way(headers, facts, id);
     let progress = Progress::begin();
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
@@ -184,8 +192,10 @@ async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Out
         }
     }
     let mut response = answered?;
+    // Each hop says its own version: an answer that the upstream ends by closing must not look whole when it was cut.
+    *response.version_mut() = Version::HTTP_11;
     match (response.status(), upgrade) {
-        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) if is_to_websocket(response.headers()) => {
             let (worker, stage) = (Rc::clone(worker), open.stage.clone());
             let theirs = hyper::upgrade::on(&mut response);
             tokio::task::spawn_local(async move {
@@ -197,11 +207,15 @@ async fn forward(worker: &Rc<Worker>, open: &Open, permit: Permit, outgoing: Out
             return Ok(response.map(AnswerBody::Upstream));
         }
         // An upgrade that nobody asked for.
-        (StatusCode::SWITCHING_PROTOCOLS, None) => return Err(Code::UpstreamOutcomeUnknown.into()),
+        (StatusCode::SWITCHING_PROTOCOLS, _) => return Err(Code::UpstreamOutcomeUnknown.into()),
         _ => strip_connection(response.headers_mut(), false).map_err(not_theirs)?,
     }
     open.streams_under(permit);
     Ok(response.map(AnswerBody::Upstream))
+}
+
+fn is_to_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// What is wrong with an answer is not the client's fault.
@@ -230,9 +244,8 @@ fn leave_hop(head: &mut Parts, upgrade: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Tells the upstream where the request came from, and nothing of what the client says about it.
+/// Tells the upstream where the request came from.
 fn say_the_way(headers: &mut HeaderMap, facts: ForwardedFacts, id: &RequestId) {
-    strip_hearsay(headers);
     headers.insert(X_FORWARDED_FOR, facts.address);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if facts.scheme == Scheme::Https { "https" } else { "http" }));
     if let Some(host) = headers.get(HOST).cloned() {
@@ -241,20 +254,6 @@ fn say_the_way(headers: &mut HeaderMap, facts: ForwardedFacts, id: &RequestId) {
     headers.append(VIA, HeaderValue::from_static("1.1 countersign"));
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
-    }
-}
-
-/// Removes what a client says about the way it came; what we know is said instead. One look at each name, as nearly no
-/// request has any of them.
-fn strip_hearsay(headers: &mut HeaderMap) {
-    const NAMES: [&str; 3] = ["forwarded", "x-real-ip", "x-rewrite-url"];
-    const FAMILIES: [&str; 2] = ["x-forwarded-", "x-original-"];
-    let hearsay = |name: &str| {
-        matches!(name.as_bytes().first(), Some(b'x' | b'f'))
-            && (NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family)))
-    };
-    while let Some(name) = headers.keys().find(|name| hearsay(name.as_str())).cloned() {
-        headers.remove(name);
     }
 }
 
@@ -291,11 +290,10 @@ async fn ask_control(
     body: Incoming,
     id: &RequestId,
 ) -> Result<Response<AnswerBody>, Refusal> {
-    let mut body = RequestBody::new(body, CONTROL_BODY)?;
-    let mut whole = Vec::new();
-    while let Some(data) = body.next().await {
-        whole.extend_from_slice(&data?);
-    }
+    let body = RequestBody::new(body, CONTROL_BODY)?;
+    // All of it within the time that another body may take for one piece: it is small, and nobody has said who they are yet.
+    let whole = tokio::time::timeout(worker.shared.config.limits.body_idle_time, read_whole(body)).await;
+    let whole = whole.map_err(|_elapsed| Refusal::from(Code::BodyTimeout))??;
     let mut request = Request::new(Bytes::from(whole));
     *request.method_mut() = view.method().clone();
     *request.uri_mut() = view.target().parse().map_err(|_| Refusal::from(Code::BadTarget))?;
@@ -303,6 +301,14 @@ async fn ask_control(
     request.extensions_mut().insert(view.client_address());
     request.extensions_mut().insert(id.clone());
     Ok(worker.shared.control.answer(request).await?.map(AnswerBody::from))
+}
+
+async fn read_whole(mut body: RequestBody) -> Result<Vec<u8>, Refusal> {
+    let mut whole = Vec::new();
+    while let Some(data) = body.next().await {
+        whole.extend_from_slice(&data?);
+    }
+    Ok(whole)
 }
 
 /// Whether the head asks for an upgrade; the head gate has seen to it that it is a proper one to WebSocket.

@@ -276,7 +276,7 @@ fn only_a_compact_signed_text_is_a_token() {
     let none_head = URL_SAFE_NO_PAD.encode(with(header(), "alg", json!("none")));
     hostile.push(format!("{none_head}.{body}."));
     hostile.push(self::world().signer.sign(&claims()).unwrap().expose().to_owned());
-    for shown in ["a b", "\u{e9}", "\"x.y.z\"", "===", "a, Bearer b"] {
+    for shown in [" ", "\t", "a b", "\u{e9}", "\"x.y.z\"", "===", "a, Bearer b"] {
         hostile.push(shown.to_owned());
         hostile.push(format!("{shown}{good}"));
         hostile.push(format!("{good}{shown}"));

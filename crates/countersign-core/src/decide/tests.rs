@@ -213,10 +213,15 @@ fn a_browser_on_another_site_is_not_let_in_by_its_address() {
 
 #[test]
 fn a_browser_tells_where_a_request_comes_from() {
-    let cross = |lines: &[(&'static str, &str)]| {
-        let headers = lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
-        is_cross_site(&headers, "api.example.com")
+    let cross_at = |scheme: Scheme, lines: &[(&'static str, &str)]| {
+        let request = http::Request::builder().uri("/").header("host", "api.example.com");
+        let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        is_cross_site(&RequestView::judge(&parts, &Connection { public_scheme: scheme, ..connection("192.0.2.1") }).unwrap())
     };
+    let cross = |lines: &[(&'static str, &str)]| cross_at(Scheme::Http, lines);
+    assert!(cross_at(Scheme::Https, &[("origin", "http://api.example.com")]), "anybody on the way can make a page of plain http");
+    assert!(!cross_at(Scheme::Https, &[("origin", "https://api.example.com")]));
     assert!(!cross(&[]));
     for own in ["https://api.example.com", "https://api.example.com:443", "http://api.example.com:80", "https://API.example.com"] {
         assert!(!cross(&[("origin", own)]), "{own}");

@@ -158,3 +158,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_loose_route_allows_is_no_way_to_a_stricter_one() {
+    let mut loose = spec("", "/files/*", "", "anyone");
+    Relax::ALL.into_iter().for_each(|(relax, _)| loose.relax.insert(relax));
+    let (all, strict) = (loose.relax, spec("", "/files/private/*", "", "jwt"));
+    let table = RouteTable::build(vec![loose, strict]).unwrap();
+    let leads = |path: &str| match table.choose("x", path, "GET") {
+        Chosen::Route(route) => table.is_chosen_by_all_readings(route, "x", path, "GET", all),
+        other => panic!("{other:?}"),
+    };
+    for other in [
+        "/files//private/x",
+        "/files/%2fprivate/x",
+        "/files/private%2fx",
+        "/files/private%2Fx",
+        "/files/private;a/x",
+        "/files/private;a%2fx",
+        "/files/;a/private/x",
+        "/files;a//private/x",
+        "/files/PRIVATE//x",
+        "/files//Private/x",
+        "/files;x%2fprivate/y",
+    ] {
+        assert!(!matches!(table.choose("x", other, "GET"), Chosen::Route(_)) || !leads(other), "{other}");
+    }
+    for same in ["/files/a//b", "/files/a%2fb", "/files/a;b/c", "/files/;a/b", "/files/%2fa;b//c", "/files/a/private/x", "/files//a"] {
+        assert!(leads(same), "{same}");
+    }
+}

@@ -164,6 +164,16 @@ fn an_old_client_is_forwarded_in_our_own_version() {
 }
 
 #[test]
+fn an_answer_of_an_old_upstream_that_was_cut_does_not_look_whole() {
+    let answer = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello";
+    let scene = Scene::start_with(RecordingUpstream::start_with(|_| Reply::BytesAndClose(answer.to_vec())), "");
+    // In chunks, of which a client misses the last one when there is none.
+    let answer = scene.connect().send(b"GET /open/old HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n").rest();
+    let answer = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 200 ") && answer.contains("transfer-encoding: chunked"), "{answer}");
+}
+
+#[test]
 fn an_answer_that_cannot_be_relayed_is_not_the_clients_fault() {
     let answer = b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nok";
     let scene = Scene::start_with(RecordingUpstream::start_with(|_| Reply::Bytes(answer.to_vec())), "");

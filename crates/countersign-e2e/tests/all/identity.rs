@@ -92,6 +92,19 @@ fn hop_by_hop_headers_stay_on_their_hop() {
 }
 
 #[test]
+fn what_only_a_proxy_can_know_does_not_come_from_a_client() {
+    let scene = Scene::start();
+    let said = "X.Forwarded.Client.Cert: a\r\nX-SSL-Client-Verify: SUCCESS\r\nClient-Cert: a\r\nX.Original.Uri: /b\r\nX-Kept: c\r\n";
+    let methods = "X-HTTP-Method-Override: DELETE\r\nX-HTTP-Method: DELETE\r\nX-Method-Override: DELETE\r\n";
+    scene.get("/open/x", &format!("{said}{methods}")).assert_ok();
+    let head = scene.upstream.requests().remove(0).head.to_ascii_lowercase();
+    for gone in ["client", "original", "delete", "method"] {
+        assert!(!head.contains(gone), "{gone}: {head}");
+    }
+    assert!(head.contains("x-kept: c"), "{head}");
+}
+
+#[test]
 fn a_route_without_credentials_says_nothing_about_who_came() {
     let scene = Scene::start();
     scene.get("/open/x", &format!("X-API-Key: {}\r\n", scene.api_key)).assert_ok();

@@ -14,6 +14,11 @@ const LISTENER: &str = "trusted_proxies = [\"127.0.0.0/8\"]\nclient_address_from
 const LIMITS: &str =
     "[limits]\nhead_seconds = 1\nbody_idle_seconds = 1\nsigned_body_bytes = 524288\nbody_budget_bytes = 1048576\nspool_bytes = 600000\n";
 
+/// A route that allows what can be read in more than one way, and one below it that does not.
+const LOOSE: &str = "[[route]]\npath = \"/loose/*\"\nrequire = \"anyone\"\nupstream = \"api\"\n\
+    allow = [\"empty_segment\", \"encoded_slash\", \"path_parameter\"]\n\
+    [[route]]\npath = \"/loose/strict/*\"\nrequire = \"jwt\"\nupstream = \"api\"\n";
+
 /// A route whose signatures say nothing about a query.
 const HOOK: &str =
     "[[route]]\npath = \"/hook\"\nmethods = [\"POST\"]\nrequire = \"hmac(github)\"\nsigning_key = \"ck_hook\"\nupstream = \"api\"\n";
@@ -117,7 +122,15 @@ const BYTES: &[(Code, &[&str])] = &[
             "POST /open/x HTTP/1.1~Host: api.test~Connection: upgrade~Upgrade: websocket~Content-Length: 0",
         ],
     ),
-    (Code::EncodedSlash, &["GET /open/a%2fb HTTP/1.1~Host: api.test", "GET /open/a%2Fb HTTP/1.1~Host: api.test"]),
+    (
+        Code::EncodedSlash,
+        &[
+            "GET /open/a%2fb HTTP/1.1~Host: api.test",
+            "GET /open/a%2Fb HTTP/1.1~Host: api.test",
+            "GET /loose/%2fstrict/x HTTP/1.1~Host: api.test",
+            "GET /loose/strict%2Fx HTTP/1.1~Host: api.test",
+        ],
+    ),
     (Code::Backslash, &["GET /open/a%5cb HTTP/1.1~Host: api.test", "GET /open/a\\b HTTP/1.1~Host: api.test"]),
     (
         Code::ControlInPath,
@@ -141,8 +154,24 @@ const BYTES: &[(Code, &[&str])] = &[
             "GET /open/.%2e/api HTTP/1.1~Host: api.test",
         ],
     ),
-    (Code::EmptySegment, &["GET //open/x HTTP/1.1~Host: api.test", "GET /open//x HTTP/1.1~Host: api.test"]),
-    (Code::PathParameter, &["GET /open/x;a=b HTTP/1.1~Host: api.test", "GET /open/x%3ba HTTP/1.1~Host: api.test"]),
+    (
+        Code::EmptySegment,
+        &[
+            "GET //open/x HTTP/1.1~Host: api.test",
+            "GET /open//x HTTP/1.1~Host: api.test",
+            "GET /loose//strict/x HTTP/1.1~Host: api.test",
+            "GET /loose//Strict/x HTTP/1.1~Host: api.test",
+        ],
+    ),
+    (
+        Code::PathParameter,
+        &[
+            "GET /open/x;a=b HTTP/1.1~Host: api.test",
+            "GET /open/x%3ba HTTP/1.1~Host: api.test",
+            "GET /loose/strict;a/x HTTP/1.1~Host: api.test",
+            "GET /loose/strict%3ba/x HTTP/1.1~Host: api.test",
+        ],
+    ),
     (Code::EncodedUnreserved, &["GET /open/%78 HTTP/1.1~Host: api.test", "GET /api/%763.0/x HTTP/1.1~Host: api.test"]),
     (Code::BadPathText, &["GET /open/%c0%af HTTP/1.1~Host: api.test", "GET /open/%ff HTTP/1.1~Host: api.test"]),
     (Code::PathCase, &["GET /open/private/x HTTP/1.1~Host: api.test", "GET /open/PRIVATE/x HTTP/1.1~Host: api.test"]),
@@ -226,7 +255,13 @@ const ACTS: &[(Code, Act)] = &[
     }),
     (Code::BodyTimeout, |s| {
         let bytes = s.signed("POST", "/signed/x").body("text/plain", b"hello world").bytes();
-        vec![s.raw(&bytes[..bytes.len() - 3])]
+        let control = "POST /token HTTP/1.1\r\nHost: api.test\r\n";
+        vec![
+            s.raw(&bytes[..bytes.len() - 3]),
+            s.raw(format!("{control}Content-Length: 5\r\n\r\n{{}}").as_bytes()),
+            // A bare LF ends nothing.
+            s.raw(format!("{control}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\n").as_bytes()),
+        ]
     }),
     (Code::ForwardingLoop, |s| {
         // What the gateway itself writes into Via, sent back to it.
@@ -453,7 +488,7 @@ fn what_is_provoked_elsewhere_is() {
 }
 
 fn start() -> Scene {
-    let scene = Scene::start_listening(RecordingUpstream::start(), LISTENER, &format!("{LIMITS}{HOOK}"));
+    let scene = Scene::start_listening(RecordingUpstream::start(), LISTENER, &format!("{LIMITS}{LOOSE}{HOOK}"));
     scene.admin("POST", "/admin/v1/allow-lists/office/entries", &json!({"network": "192.0.2.0/24"})).assert_ok();
     scene
 }

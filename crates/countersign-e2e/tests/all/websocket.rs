@@ -25,6 +25,15 @@ fn after_101_bytes_pass_in_both_directions() {
 }
 
 #[test]
+fn a_switch_to_something_else_is_not_taken_for_websocket() {
+    let other = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let scene = Scene::start_with(RecordingUpstream::start_with(|_| Reply::EchoAfter(other.to_vec())), "");
+    let mut connection = scene.connect();
+    connection.send(format!("GET /open/socket HTTP/1.1\r\nHost: api.test\r\n{UPGRADE}\r\n").as_bytes());
+    connection.answer().assert_refused("upstream_outcome_unknown");
+}
+
+#[test]
 fn bytes_sent_too_early_wait_for_101() {
     let scene = Scene::start_with(RecordingUpstream::start_with(|_| Reply::EchoAfter(SWITCHING.to_vec())), "");
     let mut connection = scene.connect();

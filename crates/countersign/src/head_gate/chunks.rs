@@ -6,17 +6,27 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Chunks(At);
 
+/// The places at which hyper tells bytes apart, so that neither waits while the other does not. Where hyper takes one byte only,
+/// any byte leads on here: it has failed at another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// In the digits of a size.
     Size(u64),
     /// In the rest of the line of a size.
     Line(u64),
+    /// Behind the CR of a line of a size.
+    LineFeed(u64),
     /// In data and the CR LF behind it: so many bytes are left.
     Data(u64),
-    /// In a line behind the last chunk, which has so many bytes so far, CR not counted.
-    Trailer(u64),
-    /// Behind the empty line.
+    /// Where a trailer line or the last line begins.
+    TrailerStart,
+    /// In a trailer line.
+    Trailer,
+    /// Behind the CR of a trailer line.
+    TrailerLineFeed,
+    /// Behind the CR of the last line.
+    LastLineFeed,
+    /// Behind the last line.
     End,
 }
 
@@ -31,13 +41,16 @@ impl Chunks {
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
             bytes = rest;
-            self.0 = match self.0 {
-                At::Size(size) => match char::from(byte).to_digit(16) {
+            self.0 = match (self.0, byte) {
+                (At::Size(size) | At::Line(size), b'\r') => At::LineFeed(size),
+                (At::Size(size), _) => match char::from(byte).to_digit(16) {
                     Some(digit) => At::Size(size.saturating_mul(16).saturating_add(digit.into())),
-                    None => line(size, byte),
+                    None => At::Line(size),
                 },
-                At::Line(size) => line(size, byte),
-                At::Data(left) => {
+                (At::Line(size), _) => At::Line(size),
+                (At::LineFeed(0), _) => At::TrailerStart,
+                (At::LineFeed(size), _) => At::Data(size.saturating_add(2)),
+                (At::Data(left), _) => {
                     // All of it at once; the byte at hand is the first.
                     let skip = usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = bytes.get(skip..).unwrap_or_default();
@@ -46,11 +59,12 @@ impl Chunks {
                         left => At::Data(left),
                     }
                 }
-                At::Trailer(0) if byte == b'\n' => At::End,
-                At::Trailer(_) if byte == b'\n' => At::Trailer(0),
-                At::Trailer(length) if byte == b'\r' => At::Trailer(length),
-                At::Trailer(length) => At::Trailer(length.saturating_add(1)),
-                At::End => return,
+                (At::TrailerStart, b'\r') => At::LastLineFeed,
+                (At::Trailer, b'\r') => At::TrailerLineFeed,
+                (At::TrailerStart | At::Trailer, _) => At::Trailer,
+                (At::TrailerLineFeed, _) => At::TrailerStart,
+                (At::LastLineFeed, _) => At::End,
+                (At::End, _) => return,
             };
         }
     }
@@ -58,14 +72,6 @@ impl Chunks {
     /// Whether the body is over.
     pub(super) fn is_over(self) -> bool {
         self.0 == At::End
-    }
-}
-
-const fn line(size: u64, byte: u8) -> At {
-    match (byte, size) {
-        (b'\n', 0) => At::Trailer(0),
-        (b'\n', _) => At::Data(size.saturating_add(2)),
-        _ => At::Line(size),
     }
 }
 
@@ -82,6 +88,12 @@ mod tests {
             ("5\r\n0\r\n\r\n\r\n", false),
             ("1F\r\n0\r\n\r\n", false),
             ("3\r\nabc\r\n0\r\nA: b\r\n", false),
+            // Hyper waits on: a line ends in CR LF.
+            ("0\r\n\n", false),
+            ("0\r\nA: b\n\n", false),
+            ("0\r\nA: b\r\n\n", false),
+            ("0\r\nA: b\n\r\n", false),
+            ("0\r\nA: b\n\r\n\r\n", true),
             ("", false),
             ("ffffffffffffffffffff\r\n0\r\n\r\n", false),
         ] {

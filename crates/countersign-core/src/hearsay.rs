@@ -1,0 +1,81 @@
+//! Headers in which a request says what only the gateway, or a proxy that it trusts, can know: where it came from, who was behind
+//! its TLS, which path or method it had before. An upstream would believe them, so they are taken off.
+//!
+//! Compared with everything but letters and digits folded to `-`, as upstreams that see headers as variables read them.
+
+use http::{HeaderMap, HeaderName};
+
+/// Where it came from, and what it was. `Client-Cert` is RFC 9440.
+const NAMES: [&str; 7] =
+    ["client-cert", "client-cert-chain", "forwarded", "x-arr-clientcert", "x-envoy-original-path", "x-real-ip", "x-rewrite-url"];
+const FAMILIES: [&str; 7] = ["ssl-client-", "x-amzn-mtls-", "x-client-cert", "x-client-verify", "x-forwarded-", "x-original-", "x-ssl-"];
+/// Frameworks take the method from these, and it is the method of the request that was judged.
+const METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// Takes them off. `keeps_method` says whether a header that names another method may stay.
+pub fn strip(headers: &mut HeaderMap, keeps_method: impl Fn(&HeaderName) -> bool) {
+    let unwanted = |name: &HeaderName| is_hearsay(name.as_str()) || (is_among(&METHODS, name.as_str()) && !keeps_method(name));
+    // Nearly no request has any of them.
+    while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+fn is_hearsay(name: &str) -> bool {
+    // The first letter sorts out most names.
+    matches!(name.as_bytes().first(), Some(b'c' | b'f' | b's' | b'x'))
+        && (is_among(&NAMES, name) || FAMILIES.iter().any(|family| name.get(..family.len()).is_some_and(|start| folds(start, family))))
+}
+
+fn is_among(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.len() == name.len() && folds(name, known))
+}
+
+/// Whether a name, which is in lower case, is this one once folded.
+fn folds(name: &str, known: &str) -> bool {
+    name.bytes().zip(known.bytes()).all(|(byte, known)| byte == known || (known == b'-' && !byte.is_ascii_alphanumeric()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn left(names: &[&'static str], keeps: bool) -> Vec<String> {
+        let mut headers: HeaderMap =
+            names.iter().map(|name| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("x"))).collect();
+        strip(&mut headers, |_| keeps);
+        headers.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_only_a_proxy_can_know_is_taken_off_however_it_is_spelled() {
+        for name in [
+            "Forwarded",
+            "X-Real-IP",
+            "x_real.ip",
+            "X-Forwarded-For",
+            "X-Forwarded-Client-Cert",
+            "X.Forwarded.Client.Cert",
+            "X_Forwarded_User",
+            "X!Original!Uri",
+            "X-Rewrite-URL",
+            "X-SSL-Client-Verify",
+            "SSL-Client-Cert",
+            "Client-Cert",
+            "X-Client-Cert-Chain",
+        ] {
+            assert_eq!(left(&[name, "accept"], true), ["accept"], "{name}");
+        }
+        let others = ["accept", "cookie", "x-ssl", "x-forwarded", "xforwarded-for", "client-certificate", "x-request-id", "server-timing"];
+        assert_eq!(left(&others, false), others);
+    }
+
+    #[test]
+    fn another_method_stays_only_where_it_may() {
+        for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_method_override"] {
+            assert_eq!(left(&[name], false), Vec::<String>::new(), "{name}");
+            assert_eq!(left(&[name], true), [name.to_ascii_lowercase()]);
+        }
+    }
+}
