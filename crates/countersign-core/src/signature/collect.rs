@@ -58,7 +58,11 @@ impl<'v> Gathered<'_, '_, 'v> {
         // By where they stand: a list that repeats a name takes its values twice and is no nearer to all of them.
         let mut taken = vec![false; parameters.len()];
         let mut dropped = self.collection.leaves_out;
-        for listed in names {
+        for (at, listed) in names.iter().enumerate() {
+            // Each would be written as often as it is listed, before anything is verified.
+            if names.iter().take(at).any(|earlier| earlier.as_slice().eq_ignore_ascii_case(listed.as_slice())) {
+                return Err(Refusal::with(Code::SignatureMalformed, "a name is listed twice as signed"));
+            }
             let lower = listed.as_slice().to_ascii_lowercase();
             // Names of headers have no case. All others are what they are: signed as listed, they have to be there as listed.
             let wanted = if of_headers { lower.as_slice() } else { listed.as_slice() };
@@ -86,7 +90,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             dropped |= self.drops(&values);
             match (values.is_empty(), self.collection.missing) {
                 (false, _) => self.values(&name, values, b"")?,
-                (true, Missing::Empty) => self.items.push(Item { name, value: Bytes::Lent(b""), pair: b"" }),
+                (true, Missing::Empty) => self.values(&name, vec![Bytes::Lent(b"")], b"")?,
                 (true, Missing::Skip) => {}
                 (true, Missing::Refuse) => {
                     let name = String::from_utf8_lossy(&lower).into_owned();
@@ -131,7 +135,11 @@ impl<'v> Gathered<'_, '_, 'v> {
             found.retain(|item| {
                 let wanted = self.wants(item.name.as_slice());
                 if matches!(from, Origin::Map(_)) {
-                    if wanted { &mut taken } else { &mut left }.push(item.name.clone());
+                    if wanted && !(self.collection.skip_empty && item.value.as_slice().is_empty()) {
+                        taken.push((item.name.clone(), item.value.clone()));
+                    } else {
+                        left.push(item.name.clone());
+                    }
                 }
                 wanted
             });

@@ -1,5 +1,6 @@
 //! A collection as its profile says it: where it takes names and values from, and how they are written.
 
+use super::alphabet::Alphabet;
 use super::expression::{Expr, Piece, Source, Step, Template};
 use super::filter::Filter;
 
@@ -84,7 +85,16 @@ pub(super) enum Sort {
     Item,
 }
 
+/// What the name of a header is made of, in lower case (RFC 9110 section 5.6.2).
+const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+
 impl Collection {
+    /// What the names of headers are made of, before its filters.
+    pub(super) const fn header_names(&self) -> Alphabet {
+        let lower = Alphabet::of(TOKEN);
+        if self.as_listed { lower.union(Alphabet::UPPER) } else { lower }
+    }
+
     /// Whether each item holds all of the name and the value that it is made of. An empty value needs no place.
     pub(super) fn holds_all(&self) -> bool {
         let whole = !self.name.iter().chain(&self.value).any(Filter::can_cut);

@@ -133,7 +133,9 @@ struct Stretches<'t> {
 
 impl<'t> Stretches<'t> {
     fn walk(&mut self, template: &'t [Piece], may_be_absent: bool) {
-        for piece in template {
+        let mut rest = template;
+        while let Some((piece, behind)) = rest.split_first() {
+            rest = behind;
             match piece {
                 // What may be left out ends nothing.
                 Piece::Text(text) if !may_be_absent && self.open.is_some_and(|open| !open.contains_all(text)) => self.end(),
@@ -153,7 +155,7 @@ impl<'t> Stretches<'t> {
                     self.values.append(&mut self.fixed);
                     self.values.push(expr);
                     self.open = Some(self.open.map_or(expr.info.alphabet, |open| open.union(expr.info.alphabet)));
-                    if expr.info.ends_itself && !may_be_absent {
+                    if (expr.info.ends_itself || are_over(expr, behind)) && !may_be_absent {
                         self.end();
                     }
                 }
@@ -215,7 +217,7 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
                 if open.is_some_and(|open| !ends(open, expr)) {
                     return true;
                 }
-                *open = Some(expr.info.alphabet).filter(|_| !expr.info.ends_itself);
+                *open = Some(expr.info.alphabet).filter(|_| !expr.info.ends_itself && !are_over(expr, behind));
             }
             Piece::When { condition, holds, then } => {
                 // The other way of the same question: one of the two is there, never both.
@@ -250,4 +252,10 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
         }
     }
     false
+}
+
+/// Whether lines are over where `behind` begins. What stands behind a name in each of them tells: at it the reader knows whether
+/// there is another line.
+fn are_over(lines: &Expr, behind: &[Piece]) -> bool {
+    lines.info.lines.is_some_and(|(names, behind_name)| !behind.is_empty() && !firsts(behind, names).contains(behind_name))
 }

@@ -146,6 +146,8 @@ impl<'v> Context<'_, 'v> {
                         Kind::One | Kind::Map => Value::one(Bytes::Lent(text), from),
                     })
                 }
+                // Absent it would read the same.
+                (Step::Default(text), Some(value)) if value.is_one(text) => Some(Value { from: value.from.cut(), ..value }),
                 (Step::Or(_) | Step::Default(_), there) => there,
                 (_, None) => None,
                 (step, Some(value)) => self.step(step, value)?,

@@ -53,6 +53,9 @@ pub(super) struct Info {
     pub(super) begins: Option<u8>,
     /// Whether its last byte stands nowhere else in it: then it is over where that byte is, whatever follows.
     pub(super) ends_itself: bool,
+    /// Of lines without an end: what their names are made of, and what stands behind each name. They are over where what follows
+    /// cannot begin as a line does.
+    pub(super) lines: Option<(Alphabet, u8)>,
     /// How many pieces are written or read for it, those of the lets and collections that it reads counted each time.
     pub(super) pieces: usize,
 }
@@ -194,6 +197,7 @@ pub(super) fn info_of(template: &[Piece]) -> Info {
         body: BodyUse::None,
         begins: begins_with(template),
         ends_itself: false,
+        lines: None,
         pieces: 0,
     };
     for piece in template {

@@ -154,7 +154,9 @@ impl Filter {
                 bytes.sub(prefix.len()..length)
             }
             Self::DropPrefix(prefix) => {
-                let range = if bytes.as_slice().starts_with(prefix) { prefix.len() } else { 0 }..bytes.as_slice().len();
+                // With it or without it, the text is the same.
+                cut = bytes.as_slice().starts_with(prefix);
+                let range = if cut { prefix.len() } else { 0 }..bytes.as_slice().len();
                 bytes.sub(range)
             }
             Self::DropSuffix(suffix) => {
@@ -173,7 +175,11 @@ impl Filter {
             Self::Unhex => unhex(bytes.as_slice())?,
             Self::Unbase64 => unbase64(&BASE64, bytes.as_slice())?,
             Self::Unbase64Url => unbase64(&BASE64_URL, bytes.as_slice())?,
-            Self::Uuid => uuid(bytes.as_slice())?,
+            Self::Uuid => {
+                // Version and variant are written over.
+                cut = true;
+                uuid(bytes.as_slice())?
+            }
             Self::Length => {
                 cut = !bytes.as_slice().is_empty();
                 Bytes::from_slice(bytes.as_slice().len().to_string().as_bytes())

@@ -8,6 +8,7 @@ use super::collection::{Origin, Repeated};
 use super::coverage::{Parts, Provenance};
 use super::items::Item;
 use super::slots::SlotSource;
+use super::value::Data;
 
 impl<'v> Gathered<'_, '_, 'v> {
     /// Whether something that is not the MAC is left out by its name: the MAC is one parameter of the query. One of the same name in
@@ -68,6 +69,7 @@ impl<'v> Gathered<'_, '_, 'v> {
         if !self.collection.prefixes.is_empty()
             || self.collection.names.is_some()
             || self.collection.cuts
+            || self.collection.skip_empty
             || self.collection.repeated != Repeated::Each
         {
             return;
@@ -80,16 +82,16 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
     }
 
-    /// The members of a map that were taken, by their names before any filter, are covered, in it and in the maps that it was
-    /// made of: if none of that name in any case was left, or left out of the text.
-    pub(super) fn members(&mut self, from: Origin, taken: &[Bytes<'v>], left: &[Bytes<'v>]) {
+    /// The members of a map that were taken, as they were before any filter, are covered, in it and in the maps that it was made of:
+    /// if none of that name in any case was left, or left out of the text, and each of these maps has the same ones.
+    pub(super) fn members(&mut self, from: Origin, taken: &[(Bytes<'v>, Bytes<'v>)], left: &[Bytes<'v>]) {
         let Origin::Map(mut index) = from else { return };
         for _ in 0..4 {
             for (slot, source) in self.context.profile.slots.iter() {
                 if let SlotSource::Member(of, name) = source
                     && *of == index
-                    && is_among(taken, name)
                     && !is_among(left, name)
+                    && self.has_only(index, taken, name)
                 {
                     self.from = self.from.and(Provenance::of(Parts::slot(slot)));
                 }
@@ -106,6 +108,17 @@ impl<'v> Gathered<'_, '_, 'v> {
                 None => return,
             }
         }
+    }
+
+    /// Whether a map has members of this name, and they are those that were taken.
+    fn has_only(&self, map: usize, taken: &[(Bytes<'v>, Bytes<'v>)], name: &str) -> bool {
+        let Some(Data::Map(members)) = self.context.fields.get(map).and_then(Option::as_ref).map(|map| &map.data) else { return false };
+        let named = |(known, _): &&(Bytes<'v>, Bytes<'v>)| known.as_slice().eq_ignore_ascii_case(name.as_bytes());
+        let same = |(a, b): (&(Bytes<'v>, Bytes<'v>), &(Bytes<'v>, Bytes<'v>))| {
+            a.0.as_slice() == b.0.as_slice() && a.1.as_slice() == b.1.as_slice()
+        };
+        let (there, written) = (members.iter().filter(named), taken.iter().filter(named));
+        there.clone().next().is_some() && there.clone().count() == written.clone().count() && there.zip(written).all(same)
     }
 }
 

@@ -209,6 +209,11 @@ impl LiveSecret {
         Credential { secret: &self.text, attributes: &self.attributes }
     }
 
+    /// A key that is nobody's.
+    pub(super) fn any_key<'k>(algorithm: MacAlgorithm) -> MadeKey<'k> {
+        MadeKey::Derived(Box::new(hmac::Key::new(algorithm.hmac(), b"nobody")))
+    }
+
     /// The key of the MAC for this request. `from` learns what of the request went into it, `inputs` the texts.
     pub(super) fn key(&self, context: &Context<'_, '_>, from: &mut Provenance, inputs: &mut Vec<u8>) -> Result<MadeKey<'_>, Refusal> {
         if let Some((_, key)) = self.keys.iter().find(|(algorithm, _)| *algorithm == context.algorithm) {
@@ -217,7 +222,8 @@ impl LiveSecret {
         let rule = &context.profile.key;
         let context = Context { credential: Some(self.credential()), ..*context };
         let mut material = Zeroizing::new(Vec::with_capacity(128));
-        context.write(&rule.material, &mut material, from)?;
+        // Signs nothing: a key is padded, so other texts make the same key.
+        context.write(&rule.material, &mut material, &mut Provenance::default())?;
         let algorithm = context.algorithm.hmac();
         let mut key = hmac::Key::new(algorithm, &material);
         for derive in &rule.derive {

@@ -47,7 +47,11 @@ impl<'v> Context<'_, 'v> {
                 Ok(Some(Value::lent(host, Parts::HOST)))
             }
             Source::Headers(names) => self.headers(names),
-            Source::QueryParameter(slot) => self.parameter(*slot, head.query().unwrap_or_default().as_bytes(), false),
+            Source::QueryParameter(slot) => {
+                // As the query is signed.
+                let plus_is_space = self.profile.collections.iter().any(|collection| collection.plus_is_space);
+                self.parameter(*slot, head.query().unwrap_or_default().as_bytes(), plus_is_space)
+            }
             Source::FormParameter(slot) => match self.form() {
                 Some(form) => self.parameter(*slot, form, true),
                 None => Ok(None),

@@ -4,6 +4,7 @@ mod attacks;
 mod boundaries;
 mod holes;
 mod holes_of_collections;
+mod holes_of_keys;
 mod language;
 mod message_signatures;
 mod native;

@@ -53,7 +53,7 @@ impl Profile {
             // Whatever it is made of.
             Source::Collection(_) => Parts::UNTRACED,
             Source::FormParameter(slot) => Parts::slot(*slot).and(self.form_type()),
-            source => self.direct(source),
+            source => self.direct(source).and(self.hiding_source(expr)),
         };
         expr.steps.iter().fold(source, |all, step| match step {
             Step::Or(other) => all.and(self.deciding(other)),

@@ -44,6 +44,11 @@ impl<'v> Value<'v> {
         self
     }
 
+    /// Whether it is this text.
+    pub(super) fn is_one(&self, text: &[u8]) -> bool {
+        matches!(&self.data, Data::One(bytes) if bytes.as_slice() == text)
+    }
+
     /// Whether it is there and not empty, which is what conditions ask.
     pub(super) fn is_something(&self) -> bool {
         match &self.data {

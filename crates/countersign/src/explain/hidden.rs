@@ -6,8 +6,8 @@ use countersign_core::signature::{Profile, Trace};
 /// MACs that are shorter are none that could be good: of those only the fields are hidden that they were read from.
 const SHORTEST_MAC: usize = 16;
 
-/// And so are those that are longer than any in any encoding, which would take long to search for.
-const LONGEST_MAC: usize = 512;
+/// And so are those that are longer than any in any encoding, which would take long to search for: base64 of 128 digits has 172.
+const LONGEST_MAC: usize = 176;
 
 /// Leaves of each MAC only its beginning, in everything that it was read from and wherever else it stands in another encoding
 /// or none: a request that was refused can become good by waiting. And takes out secrets of ours.
@@ -15,6 +15,8 @@ pub(super) fn hide_macs(trace: &mut Trace, profile: &Profile) {
     let is_mac = |field: &str| field.strip_suffix("[]").unwrap_or(field) == profile.mac_field();
     let mut macs: Vec<Vec<u8>> = trace.fields.iter().filter(|(field, _)| is_mac(field)).map(|(_, mac)| folded(mac)).collect();
     macs.retain(|mac| (SHORTEST_MAC..=LONGEST_MAC).contains(&mac.len()));
+    macs.sort_unstable();
+    macs.dedup();
     for (_, value) in trace.fields.iter_mut().filter(|(field, _)| profile.reads_mac_from(field)) {
         *value = shortened(value);
     }

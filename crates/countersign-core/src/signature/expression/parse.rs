@@ -73,6 +73,7 @@ impl Scope<'_> {
             let step = self.step(segment)?;
             expr.info = after(&step, expr.info).map_err(|message| bad(segment.at.clone(), format!("{}: {message}", segment.name)))?;
             expr.info.ends_itself = false;
+            expr.info.lines = None;
             // The digest of the body can be known without the body.
             if matches!((&expr.source, &step), (Source::Body, Step::Filter(Filter::Digest(Hash::Sha256)))) && steps.is_empty() {
                 expr.source = Source::BodySha256;

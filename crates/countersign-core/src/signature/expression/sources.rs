@@ -67,7 +67,8 @@ impl Scope<'_> {
             let kind = if many { Kind::Many } else { Kind::One };
             let pattern = self.patterns.get(index).and_then(Option::as_ref);
             let alphabet = pattern.map_or(of.alphabet, |pattern| pattern.alphabet(member, of.alphabet));
-            let info = Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false, pieces: 1 };
+            let info =
+                Info { kind, alphabet, length: None, reads, body: of.body, begins: None, ends_itself: false, lines: None, pieces: 1 };
             return Ok((if many { Source::Members(index, slot) } else { Source::Member(index, slot) }, info));
         }
         if self.place == Place::Sign
@@ -171,7 +172,7 @@ impl Scope<'_> {
 }
 
 const fn info(kind: Kind, alphabet: Alphabet, reads: Parts) -> Info {
-    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false, pieces: 1 }
+    Info { kind, alphabet, length: None, reads, body: BodyUse::None, begins: None, ends_itself: false, lines: None, pieces: 1 }
 }
 
 /// What is made anew wherever it is read.

@@ -17,7 +17,9 @@ pub(super) fn could_move(profile: &Profile, collection: &Collection) -> bool {
         _ => None,
     });
     let (first, second) = (maps.next(), maps.next());
-    query && form && !told_by_method(profile)
+    // Nothing tells a header from a parameter or a member of the same name.
+    has(&[Origin::Headers]) && (query || form || first.is_some())
+        || query && form && !told_by_method(profile)
         || first.is_some() && second.is_some()
         || first.is_some_and(|map| (query || form) && !told_by_name(profile, collection, map))
 }
@@ -42,15 +44,22 @@ fn absent<'p>(profile: &'p Profile, wanted: &'p Source) -> impl Iterator<Item = 
 
 /// Whether all names of the map begin in one way, and no name of the other sources does.
 fn told_by_name(profile: &Profile, collection: &Collection, map: usize) -> bool {
-    profile.requires.iter().filter(|require| require.condition.is_none()).any(|require| {
-        let Requirement::Absent(Expr { source: Source::Field(of), steps, .. }) = &require.what else { return false };
-        let [Step::Without(names)] = &**steps else { return false };
-        is_made_of(profile, map, *of)
+    let keeps_names = collection.name.iter().all(|filter| matches!(filter, Filter::Encode(_)))
+        && collection.item.iter().chain(collection.item_empty.iter().flatten()).all(|piece| match piece {
+            Piece::Value(expr) => expr.source != Source::ItemName || expr.steps.is_empty(),
+            Piece::Text(_) => true,
+            Piece::When { .. } => false,
+        });
+    keeps_names
+        && profile.requires.iter().filter(|require| require.condition.is_none()).any(|require| {
+            let Requirement::Absent(Expr { source: Source::Field(of), steps, .. }) = &require.what else { return false };
+            let [Step::Without(names)] = &**steps else { return false };
+            is_made_of(profile, map, *of)
             // What the map itself is without needs no place.
             && names.iter().filter(|name| !lacks(profile, map, name)).all(|name| {
                 name.strip_suffix('*').is_some_and(|prefix| is_refused_elsewhere(profile, collection, prefix))
             })
-    })
+        })
 }
 
 /// Whether the members of a map are some of those of another.

@@ -13,13 +13,14 @@ use super::super::rules::{Derive, FieldSource, Requirement, TimeRule};
 use super::super::slots::SlotSource;
 use super::BadProfile;
 use super::apart::could_move;
-use super::collections::TOKEN;
+use super::parts::independent;
 use crate::replay::Tier;
 
 /// Holds a profile to every check, and fills in what follows from its parts.
 pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile> {
     let at = |key: &str| text.find(key).map_or(0..0, |start| start..start + key.len());
     profile.body = body_use(profile);
+    keys(profile, &at)?;
     boundaries(profile, &at)?;
     let reaches = reaches(profile);
     // A request without a query or a body needs none of it signed, so these are judged per request.
@@ -35,7 +36,8 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
         ));
     }
     let checked = checked(profile);
-    needed = needed.and(checked);
+    // The key has to be of this request, and does not sign what it is made of.
+    needed = needed.and(checked).and(info_of(&profile.key.material).reads.without(profile.uncovered));
     let parent = |slot| parent_reads(profile, slot);
     let lacks = reaches.lacks(needed, &parent);
     // The built-in reaches what each request lists; what it must list is held to per request.
@@ -252,6 +254,37 @@ fn values_of(collection: &Collection, from: Origin) -> Alphabet {
     collection.value.iter().fold(value, |alphabet, filter| filter.alphabet(alphabet))
 }
 
+/// A key is a secret, and no MAC is a key.
+fn keys(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(), BadProfile> {
+    if !profile.rule.reads_secret && !has_credential(&profile.key.material) {
+        let message = "the key is made of nothing secret: everybody could sign";
+        return Err(BadProfile::new(at("material"), message, "write {secret} or an attribute into material"));
+    }
+    for derive in &profile.key.derive {
+        let Derive::Each(list) = derive else { continue };
+        let values = match list.steps.last() {
+            Some(Step::Split(with)) if with.len() == 1 => list.info.alphabet.minus(Alphabet::of(with)),
+            _ => list.info.alphabet,
+        };
+        let is_none = |message: &Template| message.iter().any(|piece| matches!(piece, Piece::Text(text) if !values.contains_all(text)));
+        if !profile.rule.messages.iter().all(is_none) {
+            let message =
+                "a string to sign could be a value of the list that the key is derived by: its MAC would be the key of a longer list";
+            return Err(BadProfile::new(at("each:"), message, "write a text into message that no value of the list can hold, such as \\n"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a text holds a part of the credential whatever the request is: which of them may depend on the credential.
+fn has_credential(template: &[Piece]) -> bool {
+    template.iter().any(|piece| match piece {
+        Piece::Text(_) => false,
+        Piece::Value(expr) => matches!(expr.source, Source::Secret | Source::Attribute(_)),
+        Piece::When { condition, then, .. } => independent(condition) && has_credential(then),
+    })
+}
+
 /// What a raw query is made of, without what separates its parameters.
 const SENT: Alphabet = Alphabet::VISIBLE.minus(Alphabet::of(b"&"));
 
@@ -270,7 +303,7 @@ fn two_items(collection: &Collection) -> Vec<Template> {
     let (mut names, mut values, mut pairs) = (Alphabet::NONE, joined, Alphabet::NONE);
     for from in &collection.from {
         let (name, pair) = match from {
-            Origin::Headers => (Alphabet::of(TOKEN), Alphabet::NONE),
+            Origin::Headers => (collection.header_names(), Alphabet::NONE),
             Origin::RawQuery => (SENT.minus(Alphabet::of(b"=")), SENT),
             Origin::Query | Origin::Form | Origin::Map(_) => (Alphabet::ALL, Alphabet::ALL),
         };
@@ -315,6 +348,16 @@ fn body_use(profile: &Profile) -> BodyUse {
     for message in profile.rule.messages.iter().chain(&profile.lets) {
         uses = uses.max(template(message));
     }
+    uses = uses.max(template(&profile.key.material));
+    for derive in &profile.key.derive {
+        uses = uses.max(match derive {
+            Derive::Text(text) => template(text),
+            Derive::Each(expr) => of(expr),
+        });
+    }
+    if let Some((expr, _)) = &profile.rule.chosen {
+        uses = uses.max(of(expr));
+    }
     for require in &profile.requires {
         let what = match &require.what {
             Requirement::Equal(a, b) => of(a).max(of(b)),
@@ -351,7 +394,6 @@ fn reaches(profile: &Profile) -> Coverage {
     for message in profile.rule.messages.iter().take(1) {
         add(info_of(message).reads);
     }
-    add(info_of(&profile.key.material).reads);
     for derive in &profile.key.derive {
         add(match derive {
             Derive::Text(template) => info_of(template).reads,

@@ -41,7 +41,9 @@ impl<'t> Loader<'t> {
         let of_headers = from.contains(&Origin::Headers);
         let names = table.find("names").map(|item| self.expr_of(item.text()?, Kind::Many, Place::Request)).transpose()?;
         let texts = |item: Option<Item<'t>>| -> Result<Vec<Box<str>>, BadProfile> {
-            Ok(item.map(Item::texts).transpose()?.unwrap_or_default().into_iter().map(|text| text.text.into()).collect())
+            let texts = item.map(Item::texts).transpose()?.unwrap_or_default().into_iter();
+            // Names of headers have no case.
+            Ok(texts.map(|text| if of_headers { text.text.to_ascii_lowercase().into() } else { text.text.into() }).collect())
         };
         let (prefix, exclude) = (table.find("prefix"), texts(table.find("exclude"))?);
         if let Some(prefix) = prefix.filter(|_| names.is_some()) {
@@ -145,10 +147,11 @@ impl<'t> Loader<'t> {
             body: BodyUse::None,
             begins: None,
             ends_itself: false,
+            lines: None,
             pieces: expanded(collection),
         };
         // Items that end in what they cannot contain are over where no name can begin.
-        let mut names = Alphabet::NONE;
+        let (mut names, mut values) = (Alphabet::NONE, Alphabet::NONE);
         let mut contents = collection.repeated.joins_with().map_or(Alphabet::NONE, Alphabet::of);
         for from in &collection.from {
             let (alphabet, reads, body) = match from {
@@ -161,11 +164,11 @@ impl<'t> Loader<'t> {
             };
             let through = |filters: &[Filter]| filters.iter().fold(alphabet, |alphabet, filter| filter.alphabet(alphabet));
             let name = match from {
-                Origin::Headers => collection.name.iter().fold(Alphabet::of(TOKEN), |alphabet, filter| filter.alphabet(alphabet)),
+                Origin::Headers => collection.name.iter().fold(collection.header_names(), |alphabet, filter| filter.alphabet(alphabet)),
                 _ => through(&collection.name),
             };
             names = names.union(name);
-            contents = contents.union(name).union(through(&collection.value));
+            values = values.union(through(&collection.value));
             info.reads = info.reads.and(reads);
             info.body = info.body | body;
         }
@@ -178,8 +181,10 @@ impl<'t> Loader<'t> {
         if let Some(names) = &collection.names {
             info.body = info.body | names.info.body;
         }
+        contents = contents.union(names).union(values);
         for template in [Some(&collection.item), collection.item_empty.as_ref()].into_iter().flatten() {
             info.body = info.body | info_of(template).body;
+            contents = template.iter().fold(contents, |all, piece| all.union(made_of(piece, names, values)));
         }
         let is_line = |item: &Template| match (item.first(), item.last()) {
             (Some(Piece::Value(Expr { source: Source::ItemName, steps, .. })), Some(Piece::Text(text))) => {
@@ -195,7 +200,14 @@ impl<'t> Loader<'t> {
                     _ => all,
                 }
             });
-        info.alphabet = info.alphabet.union(if ends && collection.pseudo.is_empty() { names } else { contents.union(texts) });
+        info.alphabet = info.alphabet.union(contents.union(texts));
+        let behind_name = |item: &Template| match item.get(1) {
+            Some(Piece::Text(text)) => text.first().copied(),
+            _ => None,
+        };
+        let of_empty = collection.item_empty.as_ref().map(behind_name);
+        let behind_name = behind_name(&collection.item).filter(|byte| of_empty.is_none_or(|other| other == Some(*byte)));
+        info.lines = behind_name.filter(|_| ends && collection.pseudo.is_empty()).map(|byte| (names, byte));
         info
     }
 
@@ -206,8 +218,26 @@ impl<'t> Loader<'t> {
     }
 }
 
-/// What the name of a header is made of, in lower case (RFC 9110 section 5.6.2).
-pub(super) const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+/// What a value in an item can be made of.
+fn made_of(piece: &Piece, names: Alphabet, values: Alphabet) -> Alphabet {
+    let expr = match piece {
+        // That of the text is known as it stands.
+        Piece::Text(_) => return Alphabet::NONE,
+        Piece::Value(expr) => expr,
+        Piece::When { .. } => return Alphabet::ALL,
+    };
+    let own = match expr.source {
+        Source::ItemName => names,
+        Source::ItemValue => values,
+        // As it was sent, of a raw query; the others have none.
+        Source::ItemPair => Alphabet::VISIBLE,
+        _ => return expr.info.alphabet,
+    };
+    expr.steps.iter().fold(own, |alphabet, step| match step {
+        Step::Filter(filter) => filter.alphabet(alphabet),
+        _ => Alphabet::ALL,
+    })
+}
 
 fn repeated(item: Item<'_>) -> Result<Repeated, BadProfile> {
     let text = item.text()?;

@@ -27,6 +27,7 @@ impl<'t> Loader<'t> {
                 body: BodyUse::None,
                 begins: None,
                 ends_itself: false,
+                lines: None,
                 pieces: 1,
             };
             let optional = param != message_signatures::Param::Signature;

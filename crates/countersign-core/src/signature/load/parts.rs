@@ -302,9 +302,13 @@ fn formats_or(item: Option<Item<'_>>, other: &[TimeFormat]) -> Result<Vec<TimeFo
 fn reads_secret(template: &Template) -> bool {
     template.iter().any(|piece| match piece {
         Piece::Text(_) => false,
-        Piece::Value(expr) => matches!(expr.source, Source::Secret),
+        Piece::Value(expr) => is_secret(expr),
         Piece::When { then, .. } => reads_secret(then),
     })
+}
+
+fn is_secret(expr: &Expr) -> bool {
+    matches!(expr.source, Source::Secret) || expr.steps.iter().any(|step| matches!(step, Step::Or(other) if is_secret(other)))
 }
 
 fn reads_attribute(expr: &Expr) -> bool {
@@ -320,7 +324,7 @@ fn reads_nothing(template: &Template) -> bool {
     })
 }
 
-fn independent(expr: &Expr) -> bool {
+pub(super) fn independent(expr: &Expr) -> bool {
     let source = matches!(expr.source, Source::Secret | Source::Attribute(_) | Source::Text(_));
     source
         && expr.steps.iter().all(|step| match step {

@@ -13,16 +13,16 @@ use crate::now::UnixMillis;
 use crate::request_view::Scheme;
 use crate::secret::SecretText;
 
-const SECRET: &str = "a secret of some length";
-const NOW: i64 = 1_764_000_000;
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const TIMED: &str = "[time]\nat = \"ts\"\nformat = \"unix\"\n";
-const TS: &str = "ts = \"header:x-ts\"";
-const X_TS: (&str, &str) = ("x-ts", "1764000000");
-const ENCODED: &str = "name = \"pct\"\nvalue = \"pct\"\nitem = \"{name}={value}\"\njoin = \"&\"\n";
+pub(super) const SECRET: &str = "a secret of some length";
+pub(super) const NOW: i64 = 1_764_000_000;
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const TIMED: &str = "[time]\nat = \"ts\"\nformat = \"unix\"\n";
+pub(super) const TS: &str = "ts = \"header:x-ts\"";
+pub(super) const X_TS: (&str, &str) = ("x-ts", "1764000000");
+pub(super) const ENCODED: &str = "name = \"pct\"\nvalue = \"pct\"\nitem = \"{name}={value}\"\njoin = \"&\"\n";
 
 /// A profile that leaves nothing uncovered, with `fields`, with `message` as its string to sign and with `rest` after that.
-fn load(fields: &str, message: &str, rest: &str) -> Result<Profile, BadProfile> {
+pub(super) fn load(fields: &str, message: &str, rest: &str) -> Result<Profile, BadProfile> {
     let mac = if fields.lines().any(|line| line.starts_with("mac =")) { "" } else { "mac = \"header:x-mac\"" };
     let text = format!(
         "name = \"small\"\ntitle = \"Small\"\ndetect = [\"method\"]\nuncovered = []\n[fields]\n{mac}\n{fields}\n\
@@ -31,14 +31,14 @@ fn load(fields: &str, message: &str, rest: &str) -> Result<Profile, BadProfile> 
     Profile::load(&text, &Constants::new())
 }
 
-fn refused(loaded: Result<Profile, BadProfile>, words: &str) {
+pub(super) fn refused(loaded: Result<Profile, BadProfile>, words: &str) {
     let bad = loaded.expect_err(words);
     assert!(bad.message.contains(words), "{bad}");
 }
 
 /// A request. Where it says `MAC`, its MAC is to stand.
 #[derive(Clone)]
-struct Request {
+pub(super) struct Request {
     method: &'static str,
     target: String,
     headers: Vec<(&'static str, String)>,
@@ -46,32 +46,32 @@ struct Request {
 }
 
 impl Request {
-    fn new(method: &'static str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Self {
+    pub(super) fn new(method: &'static str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Self {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         Self { method, target: target.to_owned(), headers, body: body.to_owned() }
     }
 
-    fn get(target: &str, headers: &[(&'static str, &str)]) -> Self {
+    pub(super) fn get(target: &str, headers: &[(&'static str, &str)]) -> Self {
         Self::new("GET", target, headers, "")
     }
 
-    fn with(&self, name: &'static str, value: &str) -> Self {
+    pub(super) fn with(&self, name: &'static str, value: &str) -> Self {
         let mut other = self.clone();
         other.headers.retain(|(known, _)| *known != name);
         other.headers.push((name, value.to_owned()));
         other
     }
 
-    fn to(&self, target: &str) -> Self {
+    pub(super) fn to(&self, target: &str) -> Self {
         Self { target: target.to_owned(), ..self.clone() }
     }
 
-    fn holding(&self, body: &str) -> Self {
+    pub(super) fn holding(&self, body: &str) -> Self {
         Self { body: body.to_owned(), ..self.clone() }
     }
 
     /// What a profile says of it with this MAC, at a time.
-    fn trace(&self, profile: &Profile, mac: &str, now: i64) -> Trace {
+    pub(super) fn trace(&self, profile: &Profile, mac: &str, now: i64) -> Trace {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(&value.replace("MAC", mac)).unwrap());
@@ -90,7 +90,7 @@ impl Request {
     }
 
     /// The MAC that signs it.
-    fn mac(&self, profile: &Profile) -> String {
+    pub(super) fn mac(&self, profile: &Profile) -> String {
         let trace = self.trace(profile, &"0".repeat(64), NOW);
         let text = trace.strings_to_sign.first().unwrap_or_else(|| panic!("{:?}", trace.judged));
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), text);
@@ -101,23 +101,23 @@ impl Request {
     }
 
     /// Judges it with its own MAC.
-    fn judge(&self, profile: &Profile) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, profile: &Profile) -> Result<(), Refusal> {
         self.judge_with_mac_of(self, profile)
     }
 
     /// Judges it with the MAC of another request.
-    fn judge_with_mac_of(&self, other: &Self, profile: &Profile) -> Result<(), Refusal> {
+    pub(super) fn judge_with_mac_of(&self, other: &Self, profile: &Profile) -> Result<(), Refusal> {
         self.trace(profile, &other.mac(profile), NOW).judged
     }
 }
 
-fn lacks(judged: Result<(), Refusal>, what: &str) {
+pub(super) fn lacks(judged: Result<(), Refusal>, what: &str) {
     let refusal = judged.expect_err(what);
     assert!(refusal.code == Code::SignatureCoverage && refusal.to_string().contains(what), "{refusal}");
 }
 
 const OPTIONAL_EXTRA: &str = "extra = { from = \"header:x-extra | params:','\", optional = true }";
-const EXTRA: &str = "extra = \"header:x-extra | params:','\"";
+pub(super) const EXTRA: &str = "extra = \"header:x-extra | params:','\"";
 
 #[test]
 fn a_time_out_of_a_map_that_is_not_signed_does_not_load() {
@@ -193,7 +193,8 @@ fn only_the_parameter_with_the_mac_is_spared() {
     let profile = load(fields, "{method}\n{path}\n{host}\n{ts}\n{all}", &rest).unwrap();
     let signed = Request::get("/a?x=1&my%20sign=MAC", &[X_TS]);
     assert_eq!(signed.judge(&profile), Ok(()));
-    lacks(signed.to("/a?x=1&my%20sign=MAC&my+sign=evil").judge_with_mac_of(&signed, &profile), "query");
+    let two = signed.to("/a?x=1&my%20sign=MAC&my+sign=evil").judge_with_mac_of(&signed, &profile).unwrap_err();
+    assert!(two.to_string().contains("my sign came more than once"), "{two}");
 }
 
 #[test]

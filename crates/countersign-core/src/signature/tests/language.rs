@@ -68,7 +68,7 @@ join = "&"
 }
 
 #[test]
-fn a_list_that_repeats_a_name_does_not_cover_the_names_that_it_leaves_out() {
+fn a_list_covers_what_it_lists_and_lists_it_once() {
     let rest = r#"
 [collect.listed]
 from = "query"
@@ -81,9 +81,12 @@ join = "&"
     let profile = small(r#""{listed}""#, rest).unwrap();
     let all = trace(&profile, "/?x=1&y=2", &[("x-a", "x,y")]);
     assert!(all.covered.contains(&"query".to_owned()), "{:?}", all.covered);
-    let some = trace(&profile, "/?x=1&y=2", &[("x-a", "x,x")]);
-    assert_eq!(string_to_sign(&some), "x=1&x=1");
+    let some = trace(&profile, "/?x=1&y=2", &[("x-a", "x")]);
+    assert_eq!(string_to_sign(&some), "x=1");
     assert!(!some.covered.contains(&"query".to_owned()), "{:?}", some.covered);
+    // Written as often as it is listed, a short request would make a long text.
+    let twice = trace(&profile, "/?x=1&y=2", &[("x-a", "x,x")]);
+    assert!(twice.judged.unwrap_err().to_string().contains("listed twice"));
 }
 
 #[test]

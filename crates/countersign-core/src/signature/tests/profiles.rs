@@ -92,25 +92,21 @@ const REFUSED: [(&str, &[&str], &[&str]); 9] = [
     ("signs ; and %3B alike", &["escaped"], &["hubspot-v3"]),
 ];
 
-/// Profiles that sign the same for no query and an empty one, because they sign parameters, or the query as a value of its own.
-const SAME_WITHOUT_QUERY: [&str; 17] = [
-    "acquia",
+/// Profiles that sign the same for no query and an empty one, because they sign parameters.
+const SAME_WITHOUT_QUERY: [&str; 13] = [
     "acs3",
     "bce",
-    "bybit",
     "duo-v2",
     "duo-v5",
     "escher",
     "goog4",
     "huawei",
-    "line-pay",
     "messagebird",
     "oauth1",
     "sigv4",
     "sigv4-rawpath",
     "sigv4-s3",
     "sigv4-s3-unsigned",
-    "tc3",
 ];
 
 /// Profiles that sign `;` and `%3B` alike, because published requests of the scheme have a `;` in the query.
