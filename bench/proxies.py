@@ -18,7 +18,8 @@ import gen
 
 HERE = Path(__file__).resolve().parent
 FIRST_PORT, UPSTREAM = int(os.environ.get("BENCH_PORT", 18480)), ("127.0.0.1", int(os.environ.get("BENCH_UPSTREAM_PORT", 19490)))
-PARTNERS = 16
+#: Enough that no key has too many live nonces (100 000) before a run of a few minutes is over.
+PARTNERS = 64
 NETWORKS = 10_000
 PASSWORD = "a long password for the bench"
 

@@ -111,16 +111,17 @@ def rounds(scenario, options):
         start = lambda name: running.enter_context(PROXIES[name](options.directory, scenario, options.issuer))
         turns = [(name, start(name), scenario) for name in options.proxies if scenario in PROXIES[name].scenarios]
         ours = next((proxy for _, proxy, _ in turns if isinstance(proxy, Countersign)), None)
-        if ours and scenario in ("token", "forged", "foreign"):
-            (options.directory / "token").write_text(ours.log_in())
         if ours and scenario != "pass":
             turns.insert(0, (OWN_PASS, ours, "pass"))
         # More than any of them answers.
         count = int(70_000 * (options.warm_up + options.duration))
-        for number in range(options.rounds):
+        for number in range(options.rounds if turns else 0):
             # Each time the other way round, so that what comes and goes is not always there for the same one.
             turns.reverse()
             for _ in range(options.tries):
+                if ours and scenario in ("token", "forged", "foreign"):
+                    # Good for a quarter of an hour, which many rounds can take.
+                    (options.directory / "token").write_text(ours.log_in())
                 written = [write_requests(proxy, of, count) for _, proxy, of in turns]
                 wait_for_quiet(options.quiet)
                 turn = {name: measure(proxy, of, requests, options) for (name, proxy, of), requests in zip(turns, written)}
@@ -173,6 +174,8 @@ def check(options):
 def report(results, quiet):
     """Tables of medians, and of ratios within a round."""
     for scenario, turns in results.items():
+        if not turns:
+            continue
         # Rounds that were disturbed are left out where there are others.
         calm = [turn for turn in turns if all(result["other_cores"] <= quiet for result in turn.values())]
         chosen = calm or turns
@@ -182,14 +185,16 @@ def report(results, quiet):
         print("|---|---|---|---|---|---|---|")
         for name in sorted(chosen[0], key=lambda name: median(name, "cpu_us")):
             def ratio(to):
-                if to not in chosen[0] or to == name:
+                if to not in chosen[0] or name in (to, OWN_PASS):
                     return ""
                 each = [turn[name]["cpu_us"] / turn[to]["cpu_us"] for turn in chosen]
                 low, middle, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
                 return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+            # What the process has for `pass` is what it has for all it was asked.
+            peak = "" if name == OWN_PASS else f"{median(name, 'peak_kib') / 1024:.1f}"
             limited = "*" if median(name, "driver_busy") > 0.95 else ""
             print(f"| {name} | {median(name, 'cpu_us'):.2f}, {min(turn[name]['cpu_us'] for turn in chosen):.2f} | {median(name, 'per_second'):.0f}{limited}"
-                  f" | {median(name, 'p99_us'):.0f} | {median(name, 'peak_kib') / 1024:.1f} | {ratio('haproxy')}"
+                  f" | {median(name, 'p99_us'):.0f} | {peak} | {ratio('haproxy')}"
                   f" | {ratio(OWN_PASS) if name == 'countersign' else ''} |")
     print("\n*: the driver had no time left, so the proxy could have answered more.")
 
@@ -220,11 +225,12 @@ def main():
     if options.check:
         sys.exit(not check(options))
 
-    results = {}
+    results = {scenario: [] for scenario in options.scenarios}
     for scenario in options.scenarios:
-        results[scenario] = list(rounds(scenario, options))
-        with open(options.output or options.directory / "results.json", "w") as file:
-            json.dump(results, file)
+        for turn in rounds(scenario, options):
+            results[scenario].append(turn)
+            with open(options.output or options.directory / "results.json", "w") as file:
+                json.dump(results, file)
     report(results, options.quiet)
 
 
