@@ -1,5 +1,8 @@
 //! What is taken out of an explanation: what would let its reader send the request again.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+
 use countersign_core::secret::MadeSecret;
 use countersign_core::signature::{Profile, Trace};
 
@@ -13,7 +16,7 @@ const LONGEST_MAC: usize = 176;
 /// or none: a request that was refused can become good by waiting. And takes out secrets of ours.
 pub(super) fn hide_macs(trace: &mut Trace, profile: &Profile) {
     let is_mac = |field: &str| field.strip_suffix("[]").unwrap_or(field) == profile.mac_field();
-    let mut macs: Vec<Vec<u8>> = trace.fields.iter().filter(|(field, _)| is_mac(field)).map(|(_, mac)| folded(mac)).collect();
+    let mut macs: Vec<String> = trace.fields.iter().filter(|(field, _)| is_mac(field)).map(|(_, mac)| folded(mac)).collect();
     macs.retain(|mac| (SHORTEST_MAC..=LONGEST_MAC).contains(&mac.len()));
     macs.sort_unstable();
     macs.dedup();
@@ -36,23 +39,24 @@ fn shortened(mac: &[u8]) -> Vec<u8> {
 }
 
 /// Shortens MACs wherever they stand.
-fn hide(text: &mut Vec<u8>, macs: &[Vec<u8>]) {
+fn hide(text: &mut Vec<u8>, macs: &[String]) {
     let read = Read::of(text).0;
-    let (mut from, mut rest) = (0, read.as_slice());
+    let plain: String = read.iter().map(|(byte, _, _)| fold(*byte)).collect();
+    // Each is searched for in one pass, however nearly it is everywhere.
+    let places = macs.iter().flat_map(|mac| plain.match_indices(mac.as_str()).map(|(at, mac)| at..at.saturating_add(mac.len())));
+    let mut places: Vec<Range<usize>> = places.collect();
+    places.sort_unstable_by_key(|place| (place.start, Reverse(place.end)));
+    let (mut from, mut over) = (0, 0);
     let mut shown = Vec::new();
-    let is_at = |rest: &[(u8, usize, usize)], mac: &[u8]| {
-        mac.len() <= rest.len() && rest.iter().zip(mac).all(|((byte, _, _), of_mac)| fold(*byte) == *of_mac)
-    };
-    while !rest.is_empty() {
-        let found = macs.iter().find(|mac| is_at(rest, mac)).and_then(|mac| rest.split_at_checked(mac.len()));
-        let Some((mac, after)) = found else {
-            rest = rest.get(1..).unwrap_or_default();
+    for place in places {
+        if place.start < over {
             continue;
-        };
-        let (start, end) = Read::range(mac);
+        }
+        over = place.end;
+        let (start, end) = Read::range(read.get(place).unwrap_or_default());
         shown.extend_from_slice(text.get(from..start).unwrap_or_default());
         shown.extend(shortened(text.get(start..end).unwrap_or_default()));
-        (from, rest) = (end, after);
+        from = end;
     }
     if from > 0 {
         shown.extend_from_slice(text.get(from..).unwrap_or_default());
@@ -61,19 +65,19 @@ fn hide(text: &mut Vec<u8>, macs: &[Vec<u8>]) {
 }
 
 /// A MAC as it is searched for. Without padding, which is perhaps left out.
-fn folded(mac: &[u8]) -> Vec<u8> {
-    let mut folded: Vec<u8> = Read::of(mac).0.into_iter().map(|(byte, _, _)| fold(byte)).collect();
-    while folded.pop_if(|byte| *byte == b'=').is_some() {}
-    folded
+fn folded(mac: &[u8]) -> String {
+    let folded: String = Read::of(mac).0.into_iter().map(|(byte, _, _)| fold(byte)).collect();
+    folded.trim_end_matches('=').to_owned()
 }
 
 /// Letters of both cases are one here, as hexadecimal digits are; and so are both alphabets of base64, and a plus that was
-/// taken for a space.
-const fn fold(byte: u8) -> u8 {
+/// taken for a space. What is not ASCII is in no MAC.
+const fn fold(byte: u8) -> char {
     match byte {
-        b'-' | b' ' => b'+',
-        b'_' => b'/',
-        byte => byte.to_ascii_lowercase(),
+        b'-' | b' ' => '+',
+        b'_' => '/',
+        0x80.. => '\0',
+        byte => byte.to_ascii_lowercase() as char,
     }
 }
 
@@ -162,6 +166,14 @@ mod tests {
     fn what_nests_without_end_is_read_in_bounded_time() {
         let text = "%25".repeat(20_000) + &"25".repeat(20_000);
         assert_eq!(without_secrets(&text), text);
+    }
+
+    #[test]
+    fn of_two_macs_at_one_place_the_longer_one_is_hidden() {
+        let macs = [folded(b"aaaaaaaaaaaaaaaaaaaa"), folded(b"aaaaaaaaaaaaaaaaaaaabbbb")];
+        let mut text = b"x aaaaaaaaaaaaaaaaaaaabbbb y aaaaaaaaaaaaaaaaaaaaaaaa".to_vec();
+        hide(&mut text, &macs);
+        assert_eq!(String::from_utf8(text).unwrap(), "x aaaaaaaa<signature> y aaaaaaaa<signature>aaaa");
     }
 
     #[test]
