@@ -98,7 +98,8 @@ enum Command {
 /// `countersign dev`
 #[derive(Debug, Args)]
 pub struct DevArgs {
-    /// The API to put the gateway in front of [default: an echo that answers what it received]
+    /// The API to put the gateway in front of [default: an echo that answers what it received]. It gets /api/v3.0/* when signed and
+    /// /api/* with a token or an API key
     #[arg(long, value_name = "URL")]
     pub upstream: Option<UpstreamUrl>,
     /// Where requests come in
@@ -243,9 +244,10 @@ fn run(command: Command) -> Result<String, Failure> {
 
 fn init(arguments: &InitArgs) -> Result<String, Failure> {
     let path = arguments.path.display();
+    let word = crate::shell::word(&path.to_string());
     match crate::init::write(&arguments.path, arguments.force) {
         Ok(()) => Ok(format!(
-            "Wrote {path}. Now:\n  edit it, then   countersign check --config {path}\n  and run it      countersign serve --config {path}\n"
+            "Wrote {path}. Now:\n  edit it, then   countersign check --config {word}\n  and run it      countersign serve --config {word}\n"
         )),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Failure::Failed(format!("{path} is there already: --force replaces it")))

@@ -31,7 +31,7 @@ pub fn prepare(directory: &Path, purpose: Purpose) -> Result<(), StartError> {
         return Err(StartError(format!("the data directory {shown} belongs to uid {} and this process runs as {me}", metadata.uid())));
     }
     let mark = directory.join(DEV_MARK);
-    let is_dev = mark.exists();
+    let is_dev = is_of_dev(directory);
     let is_empty = new || fs::read_dir(directory).map_err(cannot)?.next().is_none();
     match purpose {
         Purpose::Serve if is_dev => {
@@ -50,6 +50,11 @@ pub fn prepare(directory: &Path, purpose: Purpose) -> Result<(), StartError> {
         make(&directory.join(inner)).map_err(cannot)?;
     }
     Ok(())
+}
+
+/// Whether `countersign dev` made the directory.
+pub fn is_of_dev(directory: &Path) -> bool {
+    directory.join(DEV_MARK).exists()
 }
 
 /// Says where the gateway listens, for programs that started it with port 0.

@@ -9,10 +9,11 @@ use countersign_core::audit::{Actor, AuditEvent};
 use countersign_core::directory::{AdminKey, AdminScope, ApiKey, Client, KeySecret, SigningKey, User, Username};
 use countersign_core::id::{AdminKeyId, ApiKeyId, ClientId, EntryId, KeyId, ListName, SecretId, UserId};
 use countersign_core::network::Network;
+use countersign_core::now::UnixMillis;
 use countersign_core::password::{self, Password};
 use countersign_core::principal::Scopes;
 use countersign_core::secret::{CredentialHash, MadeSecret, SecretText, push_hex};
-use countersign_store::{Added, StoreError};
+use countersign_store::Added;
 
 use crate::control::Control;
 use crate::data_directory;
@@ -28,6 +29,9 @@ const PARTNER: &str = "demo-partner";
 pub struct Demo {
     /// The file with all its values, for a shell to source.
     pub env_file: PathBuf,
+    /// Whether the network of this machine was off the allow-list, as the lines that are printed leave it half way, and is on
+    /// it again.
+    pub put_back: bool,
 }
 
 /// The network from which the demo partner may come: where `dev` listens.
@@ -50,9 +54,9 @@ struct Secrets {
 /// When the store or the file system does not work.
 pub async fn set_up(gateway: &Gateway, data: &Path) -> Result<Demo, StartError> {
     let env_file = data.join("demo.env");
-    let secrets = match read(&env_file) {
-        Some(secrets) => secrets,
-        None => make(&gateway.control, gateway.listen.ip()).await?,
+    let (secrets, put_back) = match read(&env_file) {
+        Some(secrets) => (secrets, put_back(&gateway.control, gateway.listen.ip()).await?),
+        None => (make(&gateway.control, gateway.listen.ip()).await?, false),
     };
     let text = format!(
         "CS_URL=http://{}\nCS_ADMIN_URL=http://{}\nCS_ADMIN_KEY={}\nCS_USERNAME={USERNAME}\nCS_PASSWORD={}\nCS_KEY_ID={}\nCS_SECRET={}\nCS_API_KEY={}\nCS_LIST={LIST}\n",
@@ -60,7 +64,7 @@ pub async fn set_up(gateway: &Gateway, data: &Path) -> Result<Demo, StartError> 
     );
     data_directory::write_whole(&env_file, text.as_bytes())
         .map_err(|error| StartError(format!("cannot write {}: {error}", env_file.display())))?;
-    Ok(Demo { env_file })
+    Ok(Demo { env_file, put_back })
 }
 
 fn read(env_file: &Path) -> Option<Secrets> {
@@ -75,104 +79,49 @@ fn read(env_file: &Path) -> Option<Secrets> {
     })
 }
 
-async fn make(control: &Arc<Control>, listen: IpAddr) -> Result<Secrets, StartError> {
-    let broken = |error: &dyn std::fmt::Display| StartError(format!("cannot set up the demo: {error}"));
-    let refused = |error: countersign_core::code::Refusal| broken(&error);
-    let unstored = |error: StoreError| broken(&error);
-    let unnamed = |error: countersign_core::id::BadId| broken(&error);
-    let (store, now) = (&control.store, control.now());
-    let audit = |action, target: &dyn std::fmt::Display| AuditEvent {
+fn broken(error: impl std::fmt::Display) -> StartError {
+    StartError(format!("cannot set up the demo: {error}"))
+}
+
+fn audit_row(now: UnixMillis, action: &'static str, target: &dyn std::fmt::Display) -> AuditEvent {
+    AuditEvent {
         at: now,
         actor: Actor::Gateway,
         action,
         target: target.to_string(),
         detail: serde_json::json!({ "demo": true }),
         request: None,
-    };
-    let list: ListName = LIST.parse().map_err(unnamed)?;
-    let username: Username = USERNAME.parse().map_err(unnamed)?;
-
-    // What an earlier start left half done goes first.
-    if let Some(user) = store.find_user(&username).await.map_err(unstored)? {
-        store.remove_user(&user.id, &audit("user.removed", &user.id)).await.map_err(unstored)?;
     }
-    for client in store.load_directory().await.map_err(unstored)?.clients.iter().filter(|client| client.name.as_str() == PARTNER) {
-        store.remove_client(&client.id, &audit("client.removed", &client.id)).await.map_err(unstored)?;
+}
+
+/// Lets this machine in again where the allow-list has no entry that does, whatever the request. Says whether that was so.
+async fn put_back(control: &Arc<Control>, listen: IpAddr) -> Result<bool, StartError> {
+    let list: ListName = LIST.parse().map_err(broken)?;
+    let here: Network = network(listen).parse().map_err(broken)?;
+    let lists = control.store.load_allow_lists().await.map_err(broken)?;
+    let found = lists.iter().find(|found| found.name == list);
+    let is_for_all = |entry: &Entry| entry.methods.is_all() && entry.path.is_none() && entry.principal.is_none();
+    let is_for_good = |entry: &Entry| entry.enabled && entry.valid_from.is_none() && entry.valid_until.is_none();
+    let lets_in = |entry: &Entry| entry.network == here && is_for_all(entry) && is_for_good(entry);
+    if found.is_some_and(|found| found.entries.iter().any(lets_in)) {
+        return Ok(false);
     }
-    store.remove_allow_list(&list, None, &audit("allow_list.removed", &list)).await.map_err(unstored)?;
+    if found.is_none() {
+        let now = control.now();
+        added(control.store.add_allow_list(&list, now, &audit_row(now, "allow_list.added", &list)).await.map_err(broken)?)?;
+    }
+    add_entry(control, list, here).await?;
+    control.publish(Parts::LISTS).await.map_err(broken)?;
+    Ok(true)
+}
 
-    let mut password = "demo-".to_owned();
-    push_hex(&mut password, &control.fresh::<12>().map_err(refused)?.take());
-    let hash = {
-        let checked = Password::new(&SecretText::new(password.clone())).map_err(|error| broken(&error))?;
-        password::hash(&checked, control.fresh().map_err(refused)?).map_err(|error| broken(&error))?
-    };
-    let user = User {
-        id: UserId::new(control.fresh().map_err(refused)?),
-        username,
-        password: hash,
-        scopes: Scopes::default(),
-        enabled: true,
-        created: now,
-    };
-    added(store.add_user(&user, &audit("user.added", &user.id)).await.map_err(unstored)?)?;
-
-    let client = Client {
-        id: ClientId::new(control.fresh().map_err(refused)?),
-        name: PARTNER.parse().map_err(unnamed)?,
-        scopes: Scopes::default(),
-        enabled: true,
-        created: now,
-    };
-    added(store.add_client(&client, &audit("client.added", &client.id)).await.map_err(unstored)?)?;
-
-    let secret = MadeSecret::SigningSecret.make(control.fresh().map_err(refused)?);
-    let secret_id = SecretId::new(control.fresh().map_err(refused)?);
-    let sealed = control
-        .master
-        .seal(secret.expose().as_bytes(), secret_id.as_str(), control.fresh().map_err(refused)?)
-        .map_err(|error| broken(&error))?;
-    let key = SigningKey {
-        diagnose_until: None,
-        id: KeyId::new(control.fresh().map_err(refused)?),
-        client: client.id.clone(),
-        profile: "v3.0".parse().map_err(unnamed)?,
-        enabled: true,
-        created: now,
-        secrets: vec![KeySecret { id: secret_id, sealed, created: now, ends: None }],
-    };
-    added(store.add_signing_key(&key, &audit("signing_key.added", &key.id)).await.map_err(unstored)?)?;
-
-    let api_key = MadeSecret::ApiKey.make(control.fresh().map_err(refused)?);
-    let record = ApiKey {
-        id: ApiKeyId::new(control.fresh().map_err(refused)?),
-        client: client.id.clone(),
-        label: "demo".into(),
-        hash: CredentialHash::of(api_key.expose()),
-        enabled: true,
-        created: now,
-        expires: None,
-    };
-    added(store.add_api_key(&record, &audit("api_key.added", &record.id)).await.map_err(unstored)?)?;
-
-    let admin_key = MadeSecret::AdminKey.make(control.fresh().map_err(refused)?);
-    let record = AdminKey {
-        id: AdminKeyId::new(control.fresh().map_err(refused)?),
-        label: "demo".into(),
-        hash: CredentialHash::of(admin_key.expose()),
-        scopes: AdminScope::ALL.into(),
-        enabled: true,
-        created: now,
-        expires: None,
-    };
-    added(store.add_admin_key(&record, &audit("admin_key.added", &record.id)).await.map_err(unstored)?)?;
-
-    added(store.add_allow_list(&list, now, &audit("allow_list.added", &list)).await.map_err(unstored)?)?;
+async fn add_entry(control: &Arc<Control>, list: ListName, network: Network) -> Result<(), StartError> {
+    let now = control.now();
     let entry = Entry {
-        id: EntryId::new(control.fresh().map_err(refused)?),
+        id: EntryId::new(control.fresh().map_err(broken)?),
         list,
         version: 1,
-        network: network(listen).parse::<Network>().map_err(|error| broken(&error))?,
+        network,
         methods: Methods::default(),
         path: None,
         principal: None,
@@ -183,8 +132,90 @@ async fn make(control: &Arc<Control>, listen: IpAddr) -> Result<Secrets, StartEr
         valid_until: None,
         enabled: true,
     };
-    added(store.add_entry(&entry, &audit("entry.added", &entry.id)).await.map_err(unstored)?)?;
-    control.publish(Parts::ALL).await.map_err(refused)?;
+    added(control.store.add_entry(&entry, &audit_row(now, "entry.added", &entry.id)).await.map_err(broken)?)
+}
+
+async fn make(control: &Arc<Control>, listen: IpAddr) -> Result<Secrets, StartError> {
+    let (store, now) = (&control.store, control.now());
+    let audit = |action, target: &dyn std::fmt::Display| audit_row(now, action, target);
+    let list: ListName = LIST.parse().map_err(broken)?;
+    let username: Username = USERNAME.parse().map_err(broken)?;
+
+    // What an earlier start left half done goes first.
+    if let Some(user) = store.find_user(&username).await.map_err(broken)? {
+        store.remove_user(&user.id, &audit("user.removed", &user.id)).await.map_err(broken)?;
+    }
+    for client in store.load_directory().await.map_err(broken)?.clients.iter().filter(|client| client.name.as_str() == PARTNER) {
+        store.remove_client(&client.id, &audit("client.removed", &client.id)).await.map_err(broken)?;
+    }
+    store.remove_allow_list(&list, None, &audit("allow_list.removed", &list)).await.map_err(broken)?;
+
+    let mut password = "demo-".to_owned();
+    push_hex(&mut password, &control.fresh::<12>().map_err(broken)?.take());
+    let hash = {
+        let checked = Password::new(&SecretText::new(password.clone())).map_err(broken)?;
+        password::hash(&checked, control.fresh().map_err(broken)?).map_err(broken)?
+    };
+    let user = User {
+        id: UserId::new(control.fresh().map_err(broken)?),
+        username,
+        password: hash,
+        scopes: Scopes::default(),
+        enabled: true,
+        created: now,
+    };
+    added(store.add_user(&user, &audit("user.added", &user.id)).await.map_err(broken)?)?;
+
+    let client = Client {
+        id: ClientId::new(control.fresh().map_err(broken)?),
+        name: PARTNER.parse().map_err(broken)?,
+        scopes: Scopes::default(),
+        enabled: true,
+        created: now,
+    };
+    added(store.add_client(&client, &audit("client.added", &client.id)).await.map_err(broken)?)?;
+
+    let secret = MadeSecret::SigningSecret.make(control.fresh().map_err(broken)?);
+    let secret_id = SecretId::new(control.fresh().map_err(broken)?);
+    let sealed = control.master.seal(secret.expose().as_bytes(), secret_id.as_str(), control.fresh().map_err(broken)?).map_err(broken)?;
+    let key = SigningKey {
+        diagnose_until: None,
+        id: KeyId::new(control.fresh().map_err(broken)?),
+        client: client.id.clone(),
+        profile: "v3.0".parse().map_err(broken)?,
+        enabled: true,
+        created: now,
+        secrets: vec![KeySecret { id: secret_id, sealed, created: now, ends: None }],
+    };
+    added(store.add_signing_key(&key, &audit("signing_key.added", &key.id)).await.map_err(broken)?)?;
+
+    let api_key = MadeSecret::ApiKey.make(control.fresh().map_err(broken)?);
+    let record = ApiKey {
+        id: ApiKeyId::new(control.fresh().map_err(broken)?),
+        client: client.id.clone(),
+        label: "demo".into(),
+        hash: CredentialHash::of(api_key.expose()),
+        enabled: true,
+        created: now,
+        expires: None,
+    };
+    added(store.add_api_key(&record, &audit("api_key.added", &record.id)).await.map_err(broken)?)?;
+
+    let admin_key = MadeSecret::AdminKey.make(control.fresh().map_err(broken)?);
+    let record = AdminKey {
+        id: AdminKeyId::new(control.fresh().map_err(broken)?),
+        label: "demo".into(),
+        hash: CredentialHash::of(admin_key.expose()),
+        scopes: AdminScope::ALL.into(),
+        enabled: true,
+        created: now,
+        expires: None,
+    };
+    added(store.add_admin_key(&record, &audit("admin_key.added", &record.id)).await.map_err(broken)?)?;
+
+    added(store.add_allow_list(&list, now, &audit("allow_list.added", &list)).await.map_err(broken)?)?;
+    add_entry(control, list, network(listen).parse().map_err(broken)?).await?;
+    control.publish(Parts::ALL).await.map_err(broken)?;
 
     Ok(Secrets {
         password,

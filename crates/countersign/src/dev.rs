@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::config_check::{self, Surroundings};
+use crate::config_error::BadConfig;
 use crate::demo::{self, Demo};
 use crate::startup::{self, Gateway, Purpose, StartError};
-use crate::{cli, echo};
+use crate::{cli, echo, shell};
 
 /// Runs until Ctrl-C.
 ///
@@ -22,12 +23,15 @@ pub fn run(arguments: cli::DevArgs) -> Result<(), StartError> {
             )));
         }
     }
+    if arguments.listen.port() != 0 && arguments.listen == arguments.admin_listen {
+        return Err(StartError(format!("--listen and --admin-listen are both {}: give the admin API a port of its own", arguments.listen)));
+    }
     startup::control_runtime()?.block_on(async {
         let (upstream, what) = match &arguments.upstream {
             Some(url) => (url.to_string(), url.to_string()),
             None => {
                 let echo = echo::start().await.map_err(|error| StartError(format!("cannot start the echo upstream: {error}")))?;
-                (format!("http://{echo}"), "built-in echo upstream".to_owned())
+                (format!("http://{echo}"), "the built-in echo upstream".to_owned())
             }
         };
         let config = configuration(&arguments, &upstream)?;
@@ -73,7 +77,11 @@ upstream = "demo"
         list = demo::LIST,
     );
     let here = Surroundings { directory: ".".into(), ..Surroundings::default() };
-    config_check::check("countersign dev", &text, &here).map(|checked| checked.config).map_err(|error| StartError(error.to_string()))
+    config_check::check("countersign dev", &text, &here).map(|checked| checked.config).map_err(|BadConfig(found)| {
+        // Nobody can look into this file: what is wrong is said without the place.
+        let messages: Vec<String> = found.findings.into_iter().map(|finding| finding.message).collect();
+        StartError(messages.join("; "))
+    })
 }
 
 /// Marks for people, left out where nobody looks.
@@ -93,18 +101,24 @@ impl Style {
     }
 }
 
-/// What is printed: at most 40 lines, and every line that does not start with `#` can be pasted.
+/// What is printed: at most 40 lines, and every line that does not start with `#` can be pasted. A shell that knows no comments
+/// at its prompt, such as zsh, takes those for a command `#` that it does not find: see [`UNSAFE_IN_COMMENTS`].
 fn lines(gateway: &Gateway, demo: &Demo, upstream: &str, data: &Path, style: &Style) -> String {
     let Style { bold, dim, plain } = style;
     let (listen, admin): (SocketAddr, SocketAddr) = (gateway.listen, gateway.admin);
-    let binary = this_binary();
-    let (data, env) = (data.display(), demo.env_file.display());
+    let (binary, env) = (this_binary(), shell::word(&demo.env_file.display().to_string()));
+    let data = data.display().to_string();
+    let data = if data.contains(UNSAFE_IN_COMMENTS) { "as --data says" } else { &data };
+    let network = demo::network(listen.ip());
+    let put_back =
+        if demo.put_back { format!("#   allow-list {list} lacked {network}: put back\n", list = demo::LIST) } else { String::new() };
     format!(
         r##"{bold}# Countersign is running. Ctrl-C stops it.{plain}
-#   gateway    http://{listen}  in front of the {upstream}
+#   gateway    http://{listen} in front of {upstream}
+#              passes /api/v3.0/... that is signed, and /api/... with a token or an API key
 #   admin API  http://{admin}
-#   data       {data}  {dim}(demo secrets: never put this on a network){plain}
-# Paste these lines into another shell, in this directory.
+#   data       {data}  {dim}demo secrets: never put this on a network{plain}
+{put_back}# Paste these lines into another shell, in this directory.
 set -a; . {env}; set +a
 
 {bold}# 1. Log in{plain}
@@ -120,28 +134,29 @@ TS=$(date +%s); NONCE=$(openssl rand -hex 16); BODY=$(printf '' | openssl dgst -
 SIG=$(printf 'v3.0\n%s\n%s\n%s\nGET\n%s\n/api/v3.0/hello\n\n%s' $CS_KEY_ID $TS $NONCE ${{CS_URL#http://}} $BODY | openssl dgst -sha256 -hmac $CS_SECRET -r | cut -c1-64)
 send() {{ curl -s $CS_URL/api/v3.0/hello -H "X-Key-Id: $CS_KEY_ID" -H "X-Timestamp: $TS" -H "X-Nonce: $NONCE" -H "X-Signature: v3=$SIG"; echo; }}
 send
-{bold}# 5. The same bytes again are refused (replayed){plain}
+{bold}# 5. The same bytes again are refused: replayed{plain}
 send
-{bold}# 6. Remove the partner's network from the allow-list: refused from the next request on (address_not_allowed){plain}
+{bold}# 6. Take the network of the partner off the allow-list: refused from the next request on, address_not_allowed{plain}
 ENTRIES=$CS_ADMIN_URL/admin/v1/allow-lists/$CS_LIST/entries; ADMIN="Authorization: Bearer $CS_ADMIN_KEY"
-ENTRY=$(curl -s $ENTRIES -H "$ADMIN" | sed 's/.*"id":"\(en_[^"]*\)".*/\1/'); curl -s -X DELETE $ENTRIES/$ENTRY -H "$ADMIN" -H 'If-Match: *'
+entries() {{ curl -s "$ENTRIES?limit=1000" -H "$ADMIN" | tr '{{' '\n' | grep -F '"network":"{network}"' | sed 's/.*"id":"\(en_[^"]*\)".*/\1/'; }}
+for ENTRY in $(entries); do curl -s -X DELETE $ENTRIES/$ENTRY -H "$ADMIN" -H 'If-Match: *'; done
 send
 {bold}# 7. Put it back, and sign in one line{plain}
 curl -s $ENTRIES -H "$ADMIN" -H 'Content-Type: application/json' -d '{{"network":"{network}","note":"put back"}}'; echo
 {binary} sign --send GET $CS_URL/api/v3.0/hello
-{bold}# 8. A script's API key{plain}
+{bold}# 8. An API key, for scripts{plain}
 curl -s $CS_URL/api/hello -H "X-API-Key: $CS_API_KEY"
-"##,
-        network = demo::network(listen.ip()),
+"##
     )
 }
+
+/// What a shell without comments would act on, or wait for the other half of.
+const UNSAFE_IN_COMMENTS: [char; 19] = ['\'', '"', '(', ')', ';', '&', '|', '<', '>', '*', '?', '[', ']', '$', '`', '\\', '!', '{', '}'];
 
 /// How this binary is called from here.
 fn this_binary() -> String {
     let shown = |path: &Path| path.display().to_string();
     let Ok(binary) = std::env::current_exe() else { return "countersign".into() };
-    match std::env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok().map(|path| format!("./{}", shown(path)))) {
-        Some(relative) => relative,
-        None => shown(&binary),
-    }
+    let relative = std::env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok().map(|path| format!("./{}", shown(path))));
+    shell::word(&relative.unwrap_or_else(|| shown(&binary)))
 }

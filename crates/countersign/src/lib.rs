@@ -52,6 +52,7 @@ pub mod demo;
 pub mod dev;
 pub mod echo;
 pub mod log;
+pub(crate) mod shell;
 pub mod startup;
 
 // The command line.

@@ -61,6 +61,79 @@ fn every_printed_line_does_what_it_says() {
 }
 
 #[test]
+fn the_comments_do_no_harm_in_a_shell_that_knows_none() {
+    let folder = folder();
+    let (_gateway, printed) = Gateway::dev(folder.path(), &[]);
+    // zsh at its prompt takes a comment for a command: quotes would swallow the next lines, and a bracket is an error.
+    let comments: Vec<&str> = printed.lines().filter(|line| line.starts_with('#')).collect();
+    assert!(comments.len() > 10, "{printed}");
+    for comment in comments {
+        assert!(!comment.contains(['\'', '"', '(', ')', ';', '&', '|', '<', '>', '*', '?', '[', ']', '$', '`']), "{comment}");
+    }
+}
+
+#[test]
+fn step_6_takes_the_entry_of_this_machine_whatever_else_is_on_the_list() {
+    let folder = folder();
+    let (gateway, printed) = Gateway::dev(folder.path(), &[]);
+    let allow = |arguments: &[&str]| {
+        let mut command = Command::new(countersign_e2e::program());
+        let output = command.arg("allow").args(arguments).arg("--data").arg(gateway.data()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    allow(&["add", "partners", "203.0.113.0/24", "--note", "{ACME}"]);
+    // As if the lines of step 7 had been pasted twice.
+    allow(&["add", "partners", "127.0.0.0/8"]);
+    let steps = paste(folder.path(), &printed);
+    assert_eq!(json(&steps[&6])["code"], "address_not_allowed");
+    assert!(steps[&7].contains("/api/v3.0/hello"), "{}", steps[&7]);
+    let left = allow(&["list", "partners"]);
+    assert_eq!((left.matches("203.0.113.0/24").count(), left.matches("127.0.0.0/8").count()), (1, 1), "{left}");
+}
+
+#[test]
+fn a_start_puts_this_machine_back_on_the_list() {
+    let folder = folder();
+    let (gateway, printed) = Gateway::dev(folder.path(), &[]);
+    let (before_step_7, _) = printed.split_once("# 7.").unwrap();
+    assert_eq!(json(&paste(folder.path(), before_step_7)[&6])["code"], "address_not_allowed");
+    assert!(gateway.stop().success());
+    let (gateway, printed) = Gateway::dev(folder.path(), &[]);
+    assert!(printed.contains("put back") && printed.lines().count() <= 40, "{printed}");
+    assert_eq!(json(&paste(folder.path(), &printed)[&4])["target"], "/api/v3.0/hello");
+    assert!(gateway.stop().success());
+    // Where nothing was taken off, nothing is put back.
+    let (_gateway, printed) = Gateway::dev(folder.path(), &[]);
+    assert!(!printed.contains("lacked"), "{printed}");
+}
+
+#[test]
+fn what_is_printed_can_be_pasted_whatever_the_directory_is_called() {
+    let folder = folder();
+    let (data, printed) = (folder.path().join("it's my data"), folder.path().join("printed"));
+    let mut command = Command::new(countersign_e2e::program());
+    command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(&data);
+    let mut dev = command.stdout(fs::File::create(&printed).unwrap()).spawn().unwrap();
+    countersign_e2e::eventually("the lines are printed", || fs::read_to_string(&printed).is_ok_and(|text| text.contains("X-API-Key")));
+    let printed = fs::read_to_string(&printed).unwrap();
+    let steps = paste(folder.path(), &printed);
+    dev.kill().unwrap();
+    dev.wait().unwrap();
+    assert_eq!(json(&steps[&2])["target"], "/api/hello");
+    assert!(!printed.lines().any(|line| line.starts_with('#') && line.contains('\'')), "{printed}");
+}
+
+#[test]
+fn two_listeners_on_one_address_are_said_in_the_words_of_the_options() {
+    let mut command = Command::new(countersign_e2e::program());
+    let output = command.args(["dev", "--listen", "127.0.0.1:8089", "--admin-listen", "127.0.0.1:8089"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(said, "error: --listen and --admin-listen are both 127.0.0.1:8089: give the admin API a port of its own\n");
+}
+
+#[test]
 fn the_values_are_in_a_file_for_the_shell_that_only_the_owner_reads() {
     let folder = folder();
     let (gateway, _) = Gateway::dev(folder.path(), &[]);
@@ -127,4 +200,9 @@ fn the_demo_stays_on_this_machine_and_serve_refuses_its_data() {
         .unwrap();
     assert!(!serve.status.success());
     assert!(String::from_utf8_lossy(&serve.stderr).contains("countersign dev"), "{}", String::from_utf8_lossy(&serve.stderr));
+
+    let check = Command::new(countersign_e2e::program()).arg("check").current_dir(folder.path()).output().unwrap();
+    assert_eq!(check.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert!(said.contains("was made by countersign dev") && said.contains("directory of its own"), "{said}");
 }

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::{Failure, show};
 use crate::config::Config;
 use crate::config_check::{self, Checked};
-use crate::config_error::{BadConfig, Findings};
+use crate::config_error::{BadConfig, Finding, Findings};
+use crate::data_directory;
 
 /// `countersign check`
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub struct CheckArgs {
 }
 
 pub(super) fn run(arguments: &CheckArgs) -> Result<String, Failure> {
-    match config_check::read(&arguments.config) {
+    match config_check::read(&arguments.config).and_then(can_serve) {
         Ok(checked) if arguments.json => Ok(show::json(&report(&checked))),
         Ok(checked) => Ok(words(&checked)),
         Err(BadConfig(findings)) if arguments.json => {
@@ -35,6 +36,17 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<String, Failure> {
         }
         Err(bad) => Err(Failure::Config(bad)),
     }
+}
+
+/// What `serve` would refuse although the file is right. Not a part of reading a file: who asks a running gateway reads it, too.
+fn can_serve(checked: Checked) -> Result<Checked, BadConfig> {
+    let Checked { config, warnings } = &checked;
+    if !data_directory::is_of_dev(&config.data) {
+        return Ok(checked);
+    }
+    let message = format!("the data directory {} was made by countersign dev, and its secrets were printed", config.data.display());
+    let finding = Finding::error(None, message).help("use this configuration in a directory of its own, or choose another `data`");
+    Err(BadConfig(Findings { findings: vec![finding], ..warnings.clone() }))
 }
 
 fn words(checked: &Checked) -> String {
@@ -180,7 +192,7 @@ fn upstreams(config: &Config) -> Vec<Value> {
 }
 
 fn said(findings: &Findings) -> Vec<Value> {
-    let one = |finding: &crate::config_error::Finding| {
+    let one = |finding: &Finding| {
         let place = finding.span.as_ref().map(|span| findings.position(span.start));
         json!({
             "severity": finding.severity.as_str(),

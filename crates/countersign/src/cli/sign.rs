@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use super::profiles::{self, Setting};
 use super::{Failure, secret_file, show};
 use crate::ambient::{Clock as _, Entropy, SystemClock, SystemEntropy};
+use crate::shell::quoted;
 use payload::Payload;
 use target::Target;
 
@@ -71,7 +72,7 @@ pub struct SignArgs {
     /// Send the request and print the answer
     #[arg(long)]
     send: bool,
-    /// Print JSON, with the string that was signed
+    /// Print JSON: the request with the string that was signed or, with --send, the answer
     #[arg(long)]
     json: bool,
 }
@@ -242,11 +243,6 @@ fn curl(request: &SignedRequest) -> String {
         Payload::File(path, ..) => words.extend(["-T".into(), quoted(&path.display().to_string())]),
     }
     format!("{}\n", words.join(" "))
-}
-
-/// The text as one word of a POSIX shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Finds the key id, which not every scheme has, and the secret: an argument names files, the environment holds values.
