@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use clap::Args;
 use countersign_core::secret::push_hex;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -48,6 +49,7 @@ impl PasswordArgs {
         if !io::stdin().is_terminal() {
             return Err(Failure::Usage("there is no terminal to ask for the password: use --password-stdin or --generate".into()));
         }
+        echo_again_when_ended().map_err(|error| Failure::of("this process cannot start", error))?;
         let text = ask("Password: ")?;
         if *ask("Again: ")? != *text {
             return Err(Failure::Failed("the two passwords differ".into()));
@@ -75,6 +77,29 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     };
     eprintln!();
     text
+}
+
+/// From now on Ctrl-C and SIGTERM give the terminal its echo back before they end the process: nothing is dropped then. For good,
+/// since a signal that was waited for once no longer ends the process by itself.
+fn echo_again_when_ended() -> io::Result<()> {
+    let before = tcgetattr(io::stdin())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    drop(entered);
+    let wait = move || {
+        // As a shell says it: 128 and the number of the signal.
+        let status = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            }
+        });
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+        eprintln!();
+        std::process::exit(status)
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
 }
 
 /// The terminal of standard input without its echo, until dropped.
