@@ -60,7 +60,7 @@ impl Control {
     ) -> Result<Arc<Self>, CannotStart> {
         let hashing = HashingPool::new(config.limits.hashing_threads, config.limits.hashing_queue);
         let control = Self::of(store, clock, entropy, master, hashing, config.tokens.clone(), start);
-        control.publisher.publish(Parts::ALL).await.map_err(|error| CannotStart(error.to_string()))?;
+        control.publisher.begin().await.map_err(|error| CannotStart(format!("what is stored cannot be put in force: {}", error.0)))?;
         token_keys::ensure(&control).await.map_err(|refusal| CannotStart(format!("the first token key could not be made: {refusal}")))?;
         Ok(control)
     }

@@ -107,6 +107,14 @@ impl Publisher {
         self.0.token_keys.load_full()
     }
 
+    /// Puts everything that the store says in force for the first time.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`], but no change waits for it and nothing is tried again: there is no start without it.
+    pub async fn begin(&self) -> Result<(), NotPublished> {
+        self.catch_up(Parts::ALL).await
+    }
+
     /// Puts what the store says about `parts` in force. When this returns well, the next decision knows it.
     ///
     /// # Errors

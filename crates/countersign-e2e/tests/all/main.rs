@@ -12,6 +12,7 @@
 
 mod allow_list;
 mod clients;
+mod command_line;
 mod concurrency;
 mod dev;
 mod drain;

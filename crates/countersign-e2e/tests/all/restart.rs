@@ -201,3 +201,20 @@ fn two_gateways_do_not_share_one_data_directory() {
     // The first goes on.
     raw(scene.gateway.listen, b"GET /open/x HTTP/1.1\r\nHost: api.test\r\n\r\n").assert_ok();
 }
+
+#[test]
+fn a_start_with_another_master_key_says_so_and_nothing_of_a_change() {
+    let Scene { gateway, folder, .. } = Scene::start();
+    assert!(gateway.stop().success());
+    let key = folder.path().join("data/master.key");
+    fs::write(&key, format!("{}\n", countersign_e2e::sha256_hex(b"another"))).unwrap();
+    let second = std::process::Command::new(countersign_e2e::program())
+        .args(["serve", "--config"])
+        .arg(folder.path().join("countersign.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("is the master key the one that the data was made with?"), "{said}");
+    assert!(!said.contains("a change is stored"), "{said}");
+}

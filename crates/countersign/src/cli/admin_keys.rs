@@ -97,8 +97,8 @@ pub(super) fn run(command: AdminKeyCommand) -> Result<String, Failure> {
             Ok(ask.done(&answer, &format!("Enabled {id}.")))
         }
         AdminKeyCommand::Remove { id, ask } => {
-            let answer = ask.gateway()?.remove(&path(&id))?;
-            Ok(ask.done(&answer, &format!("Removed {id}.")))
+            ask.gateway()?.remove(&path(&id))?;
+            Ok(ask.gone("removed", &id, &format!("Removed {id}.")))
         }
     }
 }

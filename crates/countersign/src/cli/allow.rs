@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::socket::{Ask, Gateway, segment};
+use super::socket::{Ask, CLIENT_NAMES, Gateway, USER_PRINCIPALS, segment};
 use super::when::When;
 use super::{Failure, show};
 
@@ -138,8 +138,8 @@ pub(super) fn run(command: AllowCommand) -> Result<String, Failure> {
             Ok(ask.done(&made, &format!("Made {list}. It lets nobody in until it has an entry: countersign allow add {list} NETWORK")))
         }
         AllowCommand::Drop { list, ask } => {
-            let answer = ask.gateway()?.remove(&list_path(&list))?;
-            Ok(ask.done(&answer, &format!("Removed {list} and its entries. Rules that name it let nobody in by it.")))
+            ask.gateway()?.remove(&list_path(&list))?;
+            Ok(ask.gone("removed", &list, &format!("Removed {list} and its entries. Rules that name it let nobody in by it.")))
         }
         AllowCommand::Add(arguments) => add(&arguments),
         AllowCommand::List { list: None, ask } => {
@@ -147,7 +147,12 @@ pub(super) fn run(command: AllowCommand) -> Result<String, Failure> {
             Ok(ask.table(LISTS, lists, "There are no allow-lists. Make one with: countersign allow create NAME"))
         }
         AllowCommand::List { list: Some(list), ask } => {
-            let entries = ask.gateway()?.read_all(&format!("{}/entries", list_path(&list)))?;
+            let gateway = ask.gateway()?;
+            let mut entries = gateway.read_all(&format!("{}/entries", list_path(&list)))?;
+            if !ask.json {
+                gateway.name(&mut entries, "principal", &CLIENT_NAMES)?;
+                gateway.name(&mut entries, "principal", &USER_PRINCIPALS)?;
+            }
             Ok(ask.table(ENTRIES, entries, &format!("{list} has no entries. Add one with: countersign allow add {list} NETWORK")))
         }
         AllowCommand::Show { list, entry, ask } => Ok(ask.said(&ask.gateway()?.read(&entry_path(&list, &entry))?, show::thing)),
@@ -160,8 +165,8 @@ pub(super) fn run(command: AllowCommand) -> Result<String, Failure> {
             Ok(ask.done(&answer, &format!("Enabled {entry}.")))
         }
         AllowCommand::Remove { list, entry, ask } => {
-            let answer = ask.gateway()?.remove(&entry_path(&list, &entry))?;
-            Ok(ask.done(&answer, &format!("Removed {entry}.")))
+            ask.gateway()?.remove(&entry_path(&list, &entry))?;
+            Ok(ask.gone("removed", &entry, &format!("Removed {entry}.")))
         }
     }
 }

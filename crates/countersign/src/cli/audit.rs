@@ -1,15 +1,18 @@
 //! `countersign audit`
 
+use std::num::NonZeroUsize;
+
+use clap::Args;
+
 use super::socket::Ask;
 use super::{Failure, show};
-use clap::Args;
 
 /// `countersign audit`
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// How many rows, the latest ones
-    #[arg(long, value_name = "ROWS", default_value_t = 50)]
-    last: usize,
+    #[arg(long, value_name = "ROWS", default_value = "50")]
+    last: NonZeroUsize,
     #[command(flatten)]
     ask: Ask,
 }
@@ -26,6 +29,6 @@ const COLUMNS: &[show::Column] = &[
 pub(super) fn run(arguments: &AuditArgs) -> Result<String, Failure> {
     // Oldest first, as the log is written.
     let mut rows = arguments.ask.gateway()?.read_all("/audit")?;
-    rows.drain(..rows.len().saturating_sub(arguments.last));
+    rows.drain(..rows.len().saturating_sub(arguments.last.get()));
     Ok(arguments.ask.table(COLUMNS, rows, "Nothing was changed yet."))
 }

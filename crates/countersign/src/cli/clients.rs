@@ -83,8 +83,8 @@ pub(super) fn run(command: ClientCommand) -> Result<String, Failure> {
             Ok(ask.done(&answer, &format!("Enabled {client}.")))
         }
         ClientCommand::Remove { client, ask } => {
-            let answer = ask.gateway()?.remove(&path(&client))?;
-            Ok(ask.done(&answer, &format!("Removed {client} and its keys.")))
+            ask.gateway()?.remove(&path(&client))?;
+            Ok(ask.gone("removed", &client, &format!("Removed {client} and its keys.")))
         }
     }
 }

@@ -36,7 +36,12 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<String, Failure> {
             let rows = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
             Ok(arguments.ask.table(COLUMNS, rows, "No signature was refused since the gateway started."))
         }
-        Some(id) => Ok(arguments.ask.said(&gateway.read(&format!("/decisions/{}", segment(id)))?, words)),
+        Some(id) => match gateway.find(&format!("/decisions/{}", segment(id)))? {
+            Some(decision) => Ok(arguments.ask.said(&decision, words)),
+            None => Err(Failure::Failed(format!(
+                "{id} is not among the refusals that the gateway remembers\n  It keeps the last 1000 refusals of signatures, until it stops; fewer when they are large. A request that was refused for another\n  reason, such as replayed or address_not_allowed, is not kept: the code in its answer says what to do (docs/reference/codes.md)."
+            ))),
+        },
     }
 }
 

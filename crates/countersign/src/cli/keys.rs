@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::socket::{Ask, segment};
+use super::socket::{Ask, CLIENT_NAMES, segment};
 use super::when::When;
 use super::{Failure, secret_file, show};
 
@@ -140,6 +140,11 @@ fn path(key: &str) -> String {
     format!("/{kind}/{}", segment(key))
 }
 
+/// Refuses what has no meaning for an API key.
+fn signing_only(key: &str, why: &str) -> Result<(), Failure> {
+    if key.starts_with("ak_") { Err(Failure::Usage(format!("an API key {why}"))) } else { Ok(()) }
+}
+
 pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
     match command {
         KeyCommand::Add { client, api: true, label, expires, ask, .. } => {
@@ -164,13 +169,14 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
             let of = client.map(|client| format!("/clients/{}", segment(&client))).unwrap_or_default();
             let mut keys = gateway.read_all(&format!("{of}/signing-keys"))?;
             keys.extend(gateway.read_all(&format!("{of}/api-keys"))?);
+            if !ask.json {
+                gateway.name(&mut keys, "client", &CLIENT_NAMES)?;
+            }
             Ok(ask.table(COLUMNS, keys, "There are no keys. Make one with: countersign key add --client NAME"))
         }
         KeyCommand::Show { key, ask } => Ok(ask.said(&ask.gateway()?.read(&path(&key))?, key_in_full)),
         KeyCommand::Roll { key, overlap_seconds, secret_file, ask } => {
-            if key.starts_with("ak_") {
-                return Err(Failure::Usage("an API key has one secret: add another key, move over, and remove this one".into()));
-            }
+            signing_only(&key, "has one secret: add another key, move over, and remove this one")?;
             let secret = secret_file.as_deref().map(secret_file::read).transpose()?;
             let body = json!({"overlap_seconds": overlap_seconds, "secret": secret.as_ref().map(|secret| secret.as_str())});
             let rolled = ask.gateway()?.add(&format!("{}/secrets", path(&key)), &body)?;
@@ -181,10 +187,12 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
             }))
         }
         KeyCommand::EndSecret { key, secret, ask } => {
-            let answer = ask.gateway()?.remove(&format!("{}/secrets/{}", path(&key), segment(&secret)))?;
-            Ok(ask.done(&answer, &format!("Ended {secret}.")))
+            signing_only(&key, "has one secret: remove the key")?;
+            ask.gateway()?.remove(&format!("{}/secrets/{}", path(&key), segment(&secret)))?;
+            Ok(ask.gone("ended", &secret, &format!("Ended {secret}.")))
         }
         KeyCommand::Diagnose { key, seconds, ask } => {
+            signing_only(&key, "signs nothing, so there is nothing to diagnose")?;
             let answer = ask.gateway()?.change(&path(&key), &json!({"diagnose_seconds": seconds}))?;
             Ok(ask.said(&answer, |answer| match answer.get("diagnose_until").and_then(Value::as_str) {
                 Some(until) => format!("Until {until} a refused signature of {key} is answered with hints that say what was done wrong.\n"),
@@ -200,8 +208,8 @@ pub(super) fn run(command: KeyCommand) -> Result<String, Failure> {
             Ok(ask.done(&answer, &format!("Enabled {key}.")))
         }
         KeyCommand::Remove { key, ask } => {
-            let answer = ask.gateway()?.remove(&path(&key))?;
-            Ok(ask.done(&answer, &format!("Removed {key}.")))
+            ask.gateway()?.remove(&path(&key))?;
+            Ok(ask.gone("removed", &key, &format!("Removed {key}.")))
         }
     }
 }

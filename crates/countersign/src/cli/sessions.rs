@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::socket::{Ask, segment};
+use super::socket::{Ask, USER_NAMES, segment};
 use super::{Failure, show};
 
 /// What can be done with sessions.
@@ -33,12 +33,16 @@ const COLUMNS: &[show::Column] = &[
 pub(super) fn run(command: SessionCommand) -> Result<String, Failure> {
     match command {
         SessionCommand::List { ask } => {
-            let sessions = ask.gateway()?.read_all("/sessions")?;
+            let gateway = ask.gateway()?;
+            let mut sessions = gateway.read_all("/sessions")?;
+            if !ask.json {
+                gateway.name(&mut sessions, "user", &USER_NAMES)?;
+            }
             Ok(ask.table(COLUMNS, sessions, "Nobody is logged in."))
         }
         SessionCommand::End { id, ask } => {
-            let answer = ask.gateway()?.remove(&format!("/sessions/{}", segment(&id)))?;
-            Ok(ask.done(&answer, &format!("Ended {id}.")))
+            ask.gateway()?.remove(&format!("/sessions/{}", segment(&id)))?;
+            Ok(ask.gone("ended", &id, &format!("Ended {id}.")))
         }
     }
 }

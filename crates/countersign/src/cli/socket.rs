@@ -1,5 +1,6 @@
 //! The conversation with a running gateway: HTTP/1.1 to its admin API, over the local socket.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 use super::{Failure, show};
@@ -67,7 +68,31 @@ impl Ask {
     pub fn done(&self, answer: &Value, words: &str) -> String {
         self.said(answer, |_| format!("{words}\n"))
     }
+
+    /// What was done to something that is no longer there, as `how` and its name for programs.
+    pub fn gone(&self, how: &str, name: &str, words: &str) -> String {
+        self.said(&json!({ how: name }), |_| format!("{words}\n"))
+    }
 }
+
+/// Where the names are that people use for ids.
+pub struct Names {
+    /// How such an id begins.
+    prefix: &'static str,
+    /// The list of those who have one.
+    path: &'static str,
+    /// Its member with the name.
+    member: &'static str,
+    /// What stands before the name where it is shown.
+    said: &'static str,
+}
+
+/// Clients (`cl_...`).
+pub const CLIENT_NAMES: Names = Names { prefix: "cl_", path: "/clients", member: "name", said: "" };
+/// Users (`us_...`).
+pub const USER_NAMES: Names = Names { prefix: "us_", path: "/users", member: "username", said: "" };
+/// Users beside clients, which may have the same names.
+pub const USER_PRINCIPALS: Names = Names { said: "user:", ..USER_NAMES };
 
 /// A running gateway, as its admin API.
 pub struct Gateway {
@@ -79,6 +104,16 @@ impl Gateway {
     /// Reads something.
     pub fn read(&self, path: &str) -> Result<Value, Failure> {
         self.call(Method::GET, path, None)
+    }
+
+    /// Reads something that may not be there.
+    pub fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
+        let (status, answer) = self.ask(Method::GET, path, None)?;
+        match answer.get("code").and_then(Value::as_str) {
+            _ if status.is_success() => Ok(Some(answer)),
+            Some("not_found") => Ok(None),
+            _ => Err(refused(status, &answer)),
+        }
     }
 
     /// Reads all pages of a list.
@@ -98,6 +133,23 @@ impl Gateway {
         }
     }
 
+    /// Puts names where `items` have ids in `member`, for people. One whose bearer is gone stays as it is.
+    pub fn name(&self, items: &mut [Value], member: &str, names: &Names) -> Result<(), Failure> {
+        let is_one = |value: &Value| value.as_str().is_some_and(|id| id.starts_with(names.prefix));
+        if !items.iter().filter_map(|item| item.get(member)).any(is_one) {
+            return Ok(());
+        }
+        let bearers = self.read_all(names.path)?;
+        let known: HashMap<&str, &str> =
+            bearers.iter().filter_map(|bearer| Some((bearer.get("id")?.as_str()?, bearer.get(names.member)?.as_str()?))).collect();
+        for value in items.iter_mut().filter_map(|item| item.get_mut(member)) {
+            if let Some(name) = value.as_str().and_then(|id| known.get(id)) {
+                *value = format!("{}{name}", names.said).into();
+            }
+        }
+        Ok(())
+    }
+
     /// Adds something.
     pub fn add(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::POST, path, Some(body))
@@ -109,11 +161,16 @@ impl Gateway {
     }
 
     /// Removes something.
-    pub fn remove(&self, path: &str) -> Result<Value, Failure> {
-        self.call(Method::DELETE, path, None)
+    pub fn remove(&self, path: &str) -> Result<(), Failure> {
+        self.call(Method::DELETE, path, None).map(drop)
     }
 
     fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let (status, answer) = self.ask(method, path, body)?;
+        if status.is_success() { Ok(answer) } else { Err(refused(status, &answer)) }
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), Failure> {
         let talk = async {
             match tokio::time::timeout(ANSWER_TIME, self.talk(method, path, body)).await {
                 Ok(answer) => answer,
@@ -127,7 +184,7 @@ impl Gateway {
         self.runtime.block_on(talk)
     }
 
-    async fn talk(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    async fn talk(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), Failure> {
         let lost = |error: hyper::Error| Failure::Unreachable(format!("the gateway at {} broke off: {error}", self.socket.display()));
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.not_there(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
@@ -151,11 +208,11 @@ impl Gateway {
         connection.abort();
         let body = body.map_err(|error| Failure::Unreachable(format!("the answer of the gateway broke off: {error}")))?.to_bytes();
         if status == StatusCode::NO_CONTENT || (status.is_success() && body.is_empty()) {
-            return Ok(Value::Null);
+            return Ok((status, Value::Null));
         }
         let answer: Value = serde_json::from_slice(&body)
             .map_err(|_not_json| Failure::Unreachable(format!("what answers at {} is not a Countersign gateway", self.socket.display())))?;
-        if status.is_success() { Ok(answer) } else { Err(refused(status, &answer)) }
+        Ok((status, answer))
     }
 
     fn not_there(&self, error: &std::io::Error) -> Failure {

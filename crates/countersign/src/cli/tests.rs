@@ -111,6 +111,7 @@ fn what_has_no_meaning_is_refused() {
         "admin-key add --scope everything",
         "allow add partners",
         "allow add partners 10.0.0.0/8 --until tomorrow",
+        "audit --last 0",
     ] {
         let words = line.split(' ').filter(|word| !word.is_empty());
         assert!(Cli::try_parse_from(std::iter::once("countersign").chain(words)).is_err(), "{line}");

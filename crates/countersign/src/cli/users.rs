@@ -117,8 +117,8 @@ pub(super) fn run(command: UserCommand) -> Result<String, Failure> {
             Ok(ask.done(&user, &format!("Enabled {username}.")))
         }
         UserCommand::Remove { username, ask } => {
-            let answer = ask.gateway()?.remove(&path(&username))?;
-            Ok(ask.done(&answer, &format!("Removed {username}.")))
+            ask.gateway()?.remove(&path(&username))?;
+            Ok(ask.gone("removed", &username, &format!("Removed {username}.")))
         }
     }
 }
