@@ -6,8 +6,23 @@
 use http::{HeaderMap, HeaderName};
 
 /// Where it came from, and what it was. `Client-Cert` is RFC 9440.
-const NAMES: [&str; 7] =
-    ["client-cert", "client-cert-chain", "forwarded", "x-arr-clientcert", "x-envoy-original-path", "x-real-ip", "x-rewrite-url"];
+const NAMES: [&str; 15] = [
+    "cf-connecting-ip",
+    "client-cert",
+    "client-cert-chain",
+    "fastly-client-ip",
+    "forwarded",
+    "remote-user",
+    "true-client-ip",
+    "x-arr-clientcert",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+    "x-real-ip",
+    "x-remote-user",
+    "x-rewrite-url",
+];
 const FAMILIES: [&str; 7] = ["ssl-client-", "x-amzn-mtls-", "x-client-cert", "x-client-verify", "x-forwarded-", "x-original-", "x-ssl-"];
 /// Frameworks take the method from these, and it is the method of the request that was judged.
 const METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -23,7 +38,7 @@ pub fn strip(headers: &mut HeaderMap, keeps_method: impl Fn(&HeaderName) -> bool
 
 fn is_hearsay(name: &str) -> bool {
     // The first letter sorts out most names.
-    matches!(name.as_bytes().first(), Some(b'c' | b'f' | b's' | b'x'))
+    matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'r' | b's' | b't' | b'x'))
         && (is_among(&NAMES, name) || FAMILIES.iter().any(|family| name.get(..family.len()).is_some_and(|start| folds(start, family))))
 }
 
@@ -60,6 +75,9 @@ mod tests {
             "X_Forwarded_User",
             "X!Original!Uri",
             "X-Rewrite-URL",
+            "True-Client-IP",
+            "CF-Connecting-IP",
+            "Remote-User",
             "X-SSL-Client-Verify",
             "SSL-Client-Cert",
             "Client-Cert",

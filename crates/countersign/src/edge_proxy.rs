@@ -115,10 +115,10 @@ async fn answer(
     // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
     leave_hop(&mut head, upgrade.is_some())?;
     let (headers, names) = (&mut head.headers, &snapshot.identity_headers);
-    identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
     // What a signed request still has of these is signed, or the route allows it.
     let is_signed = permit.identities().any(|identity| identity.kind == Kind::Hmac);
     hearsay::strip(headers, |name| is_signed || route.allow_uncovered.contains(name));
+    identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
     say_the_way(headers, facts, id);
     let progress = Progress::begin();
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));

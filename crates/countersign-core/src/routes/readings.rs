@@ -10,7 +10,9 @@ impl RouteTable {
     pub fn is_chosen_by_all_readings(&self, route: &Route, host: &str, path: &str, method: &str, found: Relax) -> bool {
         readings(path, found).iter().all(|read| match self.choose(host, read, method) {
             Chosen::Route(other) => other.judges_like(route),
-            Chosen::NoRoute | Chosen::MethodNotAllowed(_) | Chosen::PathCase => false,
+            // Nobody asks for anything there; but a route that refuses does.
+            Chosen::NoRoute => self.group(host).places.iter().all(|place| !place.pattern.matches_folded(read)),
+            Chosen::MethodNotAllowed(_) | Chosen::PathCase => false,
         })
     }
 }
@@ -22,8 +24,10 @@ type Reading = fn(&str) -> String;
 fn readings(path: &str, found: Relax) -> Vec<String> {
     const DECODE: Reading = |path| path.replace("%2f", "/").replace("%2F", "/").replace("%3b", ";").replace("%3B", ";");
     const CUT: Reading = cut_parameters;
+    const END: Reading = |path| path.split(';').next().unwrap_or_default().to_owned();
+    const HOST: Reading = after_authority;
     const MERGE: Reading = merge_slashes;
-    let orders: [&[Reading]; 9] = [
+    let orders: [&[Reading]; 15] = [
         &[DECODE],
         &[CUT],
         &[MERGE],
@@ -33,6 +37,12 @@ fn readings(path: &str, found: Relax) -> Vec<String> {
         &[CUT, DECODE],
         &[DECODE, CUT, MERGE],
         &[CUT, DECODE, MERGE],
+        &[END],
+        &[END, MERGE],
+        &[DECODE, END],
+        &[DECODE, END, MERGE],
+        &[HOST],
+        &[DECODE, HOST],
     ];
     if [Relax::ENCODED_SLASH, Relax::PATH_PARAMETER, Relax::EMPTY_SEGMENT].iter().all(|relax| !found.contains(*relax)) {
         return Vec::new();
@@ -47,6 +57,12 @@ fn readings(path: &str, found: Relax) -> Vec<String> {
 fn cut_parameters(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect();
     segments.join("/")
+}
+
+/// The path of a reference that begins with an authority (RFC 3986 section 4.2), which `//` is to libraries for URLs.
+fn after_authority(path: &str) -> String {
+    let Some(rest) = path.strip_prefix("//") else { return path.to_owned() };
+    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/").to_owned()
 }
 
 fn merge_slashes(path: &str) -> String {
@@ -73,11 +89,12 @@ mod tests {
             ("/a/b", &[][..]),
             ("/a//b", &["/a/b"]),
             ("/a%2Fb", &["/a/b"]),
-            ("/a;x/b", &["/a/b"]),
-            ("/a%3Bx/b", &["/a/b", "/a;x/b"]),
+            ("/a;x/b", &["/a", "/a/b"]),
+            ("/a%3Bx/b", &["/a", "/a/b", "/a;x/b"]),
+            ("//x/b", &["/b", "/x/b"]),
             ("/a/%2fb", &["/a//b", "/a/b"]),
-            ("/a;x%2fb/c", &["/a/b/c", "/a/c", "/a;x/b/c"]),
-            ("/;/a", &["//a", "/a"]),
+            ("/a;x%2fb/c", &["/a", "/a/b/c", "/a/c", "/a;x/b/c"]),
+            ("/;/a", &["/", "//a", "/a"]),
         ] {
             assert_eq!(readings(path, all), expected, "{path}");
             assert_eq!(readings(path, Relax::default()), Vec::<String>::new());

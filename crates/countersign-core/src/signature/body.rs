@@ -77,7 +77,7 @@ impl Default for BodyHasher {
 
 /// Headers that change what a request means and that a signature does not cover. `allowed` are those that the route names.
 ///
-/// `_` and `.` count as `-`: many frameworks cannot tell them apart.
+/// All but letters and digits count as `-`: many frameworks cannot tell them apart.
 pub fn uncovered_header(headers: &HeaderMap, allowed: &[HeaderName]) -> Option<&'static str> {
     uncovered_header_but(headers, allowed, |_| false)
 }
@@ -92,7 +92,7 @@ pub(super) fn uncovered_header_but(
     headers.keys().find_map(|sent| {
         let name = sent.as_str().as_bytes();
         let folds = |known: &str| {
-            known.len() == name.len() && known.bytes().zip(name).all(|(a, b)| a == *b || (a == b'-' && matches!(b, b'_' | b'.')))
+            known.len() == name.len() && known.bytes().zip(name).all(|(a, b)| a == *b || (a == b'-' && !b.is_ascii_alphanumeric()))
         };
         if !matches!(name, [b'x' | b'c', ..]) {
             return None;

@@ -59,8 +59,12 @@ impl<'v> Gathered<'_, '_, 'v> {
         let mut taken = vec![false; parameters.len()];
         let mut dropped = self.collection.leaves_out;
         for (at, listed) in names.iter().enumerate() {
+            let same = |earlier: &&Bytes<'v>| match of_headers {
+                true => earlier.as_slice().eq_ignore_ascii_case(listed.as_slice()),
+                false => earlier.as_slice() == listed.as_slice(),
+            };
             // Each would be written as often as it is listed, before anything is verified.
-            if names.iter().take(at).any(|earlier| earlier.as_slice().eq_ignore_ascii_case(listed.as_slice())) {
+            if !listed.as_slice().is_empty() && names.iter().take(at).any(|earlier| same(&earlier)) {
                 return Err(Refusal::with(Code::SignatureMalformed, "a name is listed twice as signed"));
             }
             let lower = listed.as_slice().to_ascii_lowercase();
@@ -78,7 +82,14 @@ impl<'v> Gathered<'_, '_, 'v> {
             }
             let name = if self.collection.as_listed { listed.clone() } else { Bytes::Long(lower.clone()) };
             let values: Vec<Bytes<'v>> = if of_headers {
-                HeaderName::from_bytes(&lower).map(|header| self.header(&header)).unwrap_or_default()
+                match HeaderName::from_bytes(&lower) {
+                    Ok(header) => self.header(&header),
+                    // Written as if it was a header, it could be anything.
+                    Err(_) if self.collection.missing == Missing::Empty => {
+                        return Err(Refusal::with(Code::SignatureMalformed, "what is listed as signed is not the name of a header"));
+                    }
+                    Err(_) => Vec::new(),
+                }
             } else {
                 let same = parameters.iter().zip(&mut taken).filter(|(item, _)| item.name.as_slice() == wanted);
                 same.map(|(item, taken)| {
@@ -101,7 +112,7 @@ impl<'v> Gathered<'_, '_, 'v> {
         // Parameters that are not listed are not signed.
         let all = !self.collection.from.contains(&Origin::Headers) && !dropped && taken.iter().all(|taken| *taken);
         for from in &self.collection.from {
-            self.reached(*from, all);
+            self.reached(*from, all, &[]);
         }
         Ok(())
     }
@@ -131,11 +142,13 @@ impl<'v> Gathered<'_, '_, 'v> {
         if from != Origin::Headers {
             let mut found = VecDeque::from(self.parameters_of(from)?);
             let mut dropped = self.leaves_out(from, &found);
+            let is_skipped = |item: &Item<'v>| self.collection.skip_empty && item.value.as_slice().is_empty();
+            let skipped: Vec<Bytes<'v>> = found.iter().filter(|item| is_skipped(item)).map(|item| item.name.clone()).collect();
             let (mut taken, mut left) = (Vec::new(), Vec::new());
             found.retain(|item| {
                 let wanted = self.wants(item.name.as_slice());
                 if matches!(from, Origin::Map(_)) {
-                    if wanted && !(self.collection.skip_empty && item.value.as_slice().is_empty()) {
+                    if wanted && !is_skipped(item) {
                         taken.push((item.name.clone(), item.value.clone()));
                     } else {
                         left.push(item.name.clone());
@@ -165,7 +178,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             if !self.collection.cuts {
                 self.members(from, &taken, &left);
             }
-            self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty());
+            self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty(), &skipped);
             return Ok(());
         }
         let headers = self.context.head.headers;

@@ -7,12 +7,12 @@ use super::expression::{Expr, Piece, Source, info_of};
 /// other without changing the text. A value of fixed length between them does not help, because all can shift together. Finds
 /// as well a part that may be left out when what stands behind it could begin as the part does.
 pub(super) fn undelimited(template: &[Piece]) -> bool {
-    is_undelimited(clear_from_the_end(template), &mut None)
+    is_undelimited(clear_from_the_end(template), &mut None, true)
 }
 
 /// The same of the items of a collection, which stand behind each other in any number.
 pub(super) fn undelimited_items(two: &[Piece]) -> bool {
-    is_undelimited(two, &mut None)
+    is_undelimited(two, &mut None, false)
 }
 
 /// Whether two templates can give one text: neither the fixed texts that they begin with nor those that they end in tell them
@@ -155,7 +155,7 @@ impl<'t> Stretches<'t> {
                     self.values.append(&mut self.fixed);
                     self.values.push(expr);
                     self.open = Some(self.open.map_or(expr.info.alphabet, |open| open.union(expr.info.alphabet)));
-                    if (expr.info.ends_itself || are_over(expr, behind)) && !may_be_absent {
+                    if (expr.info.ends_itself || are_over(expr, behind, true)) && !may_be_absent {
                         self.end();
                     }
                 }
@@ -194,8 +194,9 @@ impl Part<'_> {
     }
 }
 
-/// `open` is what the last value can contain, with what came behind it, while nothing has ended it.
-fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
+/// `open` is what the last value can contain, with what came behind it, while nothing has ended it. `is_whole` says whether nothing
+/// stands behind the template.
+fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>, is_whole: bool) -> bool {
     let either = |a: Option<Alphabet>, b: Option<Alphabet>| a.zip(b).map(|(a, b)| a.union(b)).or(a).or(b);
     let mut part: Option<Part<'_>> = None;
     let mut rest = template;
@@ -217,7 +218,7 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
                 if open.is_some_and(|open| !ends(open, expr)) {
                     return true;
                 }
-                *open = Some(expr.info.alphabet).filter(|_| !expr.info.ends_itself && !are_over(expr, behind));
+                *open = Some(expr.info.alphabet).filter(|_| !expr.info.ends_itself && !are_over(expr, behind, is_whole));
             }
             Piece::When { condition, holds, then } => {
                 // The other way of the same question: one of the two is there, never both.
@@ -227,7 +228,7 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
                 let before = other.as_ref().map_or(*open, |other| other.before);
                 let mut after = before;
                 // A value could end in what may be left out.
-                if before.is_some_and(|open| could_end_in(open, then)) || is_undelimited(then, &mut after) {
+                if before.is_some_and(|open| could_end_in(open, then)) || is_undelimited(then, &mut after, false) {
                     return true;
                 }
                 let is_hidden = match &other {
@@ -255,7 +256,14 @@ fn is_undelimited(template: &[Piece], open: &mut Option<Alphabet>) -> bool {
 }
 
 /// Whether lines are over where `behind` begins. What stands behind a name in each of them tells: at it the reader knows whether
-/// there is another line.
-fn are_over(lines: &Expr, behind: &[Piece]) -> bool {
-    lines.info.lines.is_some_and(|(names, behind_name)| !behind.is_empty() && !firsts(behind, names).contains(behind_name))
+/// there is another line. Unless the text `is_whole` with it, it has to come within `behind`.
+fn are_over(lines: &Expr, behind: &[Piece], is_whole: bool) -> bool {
+    let Some((names, behind_name)) = lines.info.lines else { return false };
+    let is_no_name = |piece: &Piece| match piece {
+        Piece::Text(text) => !names.contains_all(text),
+        Piece::Value(expr) => ends(names, expr),
+        Piece::When { .. } => false,
+    };
+    let tells = if is_whole { !behind.is_empty() } else { behind.iter().any(is_no_name) };
+    tells && !firsts(behind, names).contains(behind_name)
 }

@@ -200,6 +200,8 @@ impl<'v> Context<'_, 'v> {
             }
             (Step::Join(separator), Data::Many(list)) => {
                 let joined = list.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(&**separator);
+                // One empty value reads as none.
+                let from = if joined.is_empty() && !list.is_empty() { from.cut() } else { from };
                 one(Bytes::Long(joined), from)
             }
             (Step::Sorted, Data::Many(mut list)) => {

@@ -29,6 +29,16 @@ pub(super) struct Expr {
 }
 
 impl Expr {
+    /// Whether it depends on the credential and the profile alone.
+    fn is_of_credential(&self) -> bool {
+        let of_step = |step: &Step| match step {
+            Step::Or(other) => other.is_of_credential(),
+            Step::Digest => false,
+            _ => true,
+        };
+        matches!(self.source, Source::Secret | Source::Attribute(_) | Source::Text(_)) && self.steps.iter().all(of_step)
+    }
+
     /// What a condition needs of the body: whether there is one can be told without its bytes.
     pub(super) fn body_use_of_condition(&self) -> BodyUse {
         match self.source {
@@ -236,5 +246,14 @@ fn begins_with(template: &[Piece]) -> Option<u8> {
         Piece::Value(expr) => expr.info.begins,
         // It may be left out.
         Piece::When { then, .. } => begins_with(then).filter(|byte| begins_with(rest) == Some(*byte)),
+    }
+}
+
+/// Whether a piece depends on the credential and the profile alone.
+pub(super) fn is_of_credential(piece: &Piece) -> bool {
+    match piece {
+        Piece::Text(_) => true,
+        Piece::Value(expr) => expr.is_of_credential(),
+        Piece::When { condition, then, .. } => condition.is_of_credential() && then.iter().all(is_of_credential),
     }
 }

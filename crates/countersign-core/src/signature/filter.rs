@@ -199,7 +199,10 @@ impl Filter {
 
     /// Whether it may leave something out: [`Applied::cut`], known before any value comes.
     pub(super) const fn can_cut(&self) -> bool {
-        matches!(self, Self::Before(_) | Self::After(_) | Self::Take(_) | Self::Length)
+        matches!(
+            self,
+            Self::Before(_) | Self::After(_) | Self::Take(_) | Self::Length | Self::DropPrefix(_) | Self::DropSuffix(_) | Self::Uuid
+        )
     }
 
     /// What its values can be made of, when its input is made of `input`. May be more than what ever comes, never less.

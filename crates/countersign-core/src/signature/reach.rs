@@ -43,8 +43,8 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
     }
 
-    /// What of a source that has more than what was taken is now covered.
-    pub(super) fn reached(&mut self, from: Origin, all: bool) {
+    /// What of a source that has more than what was taken is now covered. Names that were `skipped` are not in the text.
+    pub(super) fn reached(&mut self, from: Origin, all: bool, skipped: &[Bytes<'v>]) {
         let profile = self.context.profile;
         let (parts, is_mine): (Parts, fn(&SlotSource) -> Option<&str>) = match from {
             Origin::Query | Origin::RawQuery => (Parts::QUERY, |source| match source {
@@ -69,14 +69,14 @@ impl<'v> Gathered<'_, '_, 'v> {
         if !self.collection.prefixes.is_empty()
             || self.collection.names.is_some()
             || self.collection.cuts
-            || self.collection.skip_empty
             || self.collection.repeated != Repeated::Each
         {
             return;
         }
         // What was taken is covered by itself.
         for (slot, source) in profile.slots.iter() {
-            if is_mine(source).is_some_and(|name| self.wants(name.as_bytes())) {
+            let is_written = |name: &str| self.wants(name.as_bytes()) && skipped.iter().all(|other| other.as_slice() != name.as_bytes());
+            if is_mine(source).is_some_and(is_written) {
                 self.from = self.from.and(Provenance::of(Parts::slot(slot)));
             }
         }

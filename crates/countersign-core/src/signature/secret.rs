@@ -9,6 +9,7 @@ use super::coverage::Provenance;
 use super::encoding::{self, BASE64};
 use super::evaluate::{Context, Credential};
 use super::expression::Template;
+use super::expression::is_of_credential;
 use super::profile::Profile;
 use super::rules::{Derive, KeyRule, KeyText, MacAlgorithm};
 use super::value::Data;
@@ -209,11 +210,6 @@ impl LiveSecret {
         Credential { secret: &self.text, attributes: &self.attributes }
     }
 
-    /// A key that is nobody's.
-    pub(super) fn any_key<'k>(algorithm: MacAlgorithm) -> MadeKey<'k> {
-        MadeKey::Derived(Box::new(hmac::Key::new(algorithm.hmac(), b"nobody")))
-    }
-
     /// The key of the MAC for this request. `from` learns what of the request went into it, `inputs` the texts.
     pub(super) fn key(&self, context: &Context<'_, '_>, from: &mut Provenance, inputs: &mut Vec<u8>) -> Result<MadeKey<'_>, Refusal> {
         if let Some((_, key)) = self.keys.iter().find(|(algorithm, _)| *algorithm == context.algorithm) {
@@ -223,7 +219,13 @@ impl LiveSecret {
         let context = Context { credential: Some(self.credential()), ..*context };
         let mut material = Zeroizing::new(Vec::with_capacity(128));
         // Signs nothing: a key is padded, so other texts make the same key.
-        context.write(&rule.material, &mut material, &mut Provenance::default())?;
+        for piece in &rule.material {
+            let written = context.write(std::slice::from_ref(piece), &mut material, &mut Provenance::default());
+            // The text of nobody's secret need not fit the scheme. Which keys there are is not told by that.
+            if !(self.is_nobodys && is_of_credential(piece)) {
+                written?;
+            }
+        }
         let algorithm = context.algorithm.hmac();
         let mut key = hmac::Key::new(algorithm, &material);
         for derive in &rule.derive {

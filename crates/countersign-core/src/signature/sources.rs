@@ -5,6 +5,7 @@ use http::HeaderName;
 use super::body::BodyDigest;
 use super::bytes::Bytes;
 use super::collect;
+use super::collection::{Collection, Origin};
 use super::coverage::{Parts, Provenance, Slot};
 use super::evaluate::Context;
 use super::expression::{HeaderNames, Source};
@@ -48,8 +49,10 @@ impl<'v> Context<'_, 'v> {
             }
             Source::Headers(names) => self.headers(names),
             Source::QueryParameter(slot) => {
-                // As the query is signed.
-                let plus_is_space = self.profile.collections.iter().any(|collection| collection.plus_is_space);
+                // As the query is signed; but a MAC in base64 holds a plus.
+                let is_mac = self.profile.fields.get(self.profile.mac).is_some_and(|mac| mac.info.reads.contains(Parts::slot(*slot)));
+                let signs_space = |of: &Collection| of.plus_is_space && of.from.contains(&Origin::Query);
+                let plus_is_space = !is_mac && self.profile.collections.iter().any(signs_space);
                 self.parameter(*slot, head.query().unwrap_or_default().as_bytes(), plus_is_space)
             }
             Source::FormParameter(slot) => match self.form() {

@@ -105,6 +105,14 @@ fn what_only_a_proxy_can_know_does_not_come_from_a_client() {
 }
 
 #[test]
+fn our_own_headers_may_have_names_that_clients_may_not_use() {
+    let scene = Scene::start_with(RecordingUpstream::start(), "[identity_headers]\nconsumer_username = \"X-Forwarded-User\"\n");
+    let access = scene.login().access;
+    scene.get("/api/x", &format!("Authorization: Bearer {access}\r\nX-Forwarded-User: root\r\n")).assert_ok();
+    assert_eq!(scene.upstream.requests().remove(0).headers("x-forwarded-user"), [USERNAME]);
+}
+
+#[test]
 fn a_route_without_credentials_says_nothing_about_who_came() {
     let scene = Scene::start();
     scene.get("/open/x", &format!("X-API-Key: {}\r\n", scene.api_key)).assert_ok();

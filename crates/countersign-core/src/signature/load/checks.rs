@@ -13,7 +13,6 @@ use super::super::rules::{Derive, FieldSource, Requirement, TimeRule};
 use super::super::slots::SlotSource;
 use super::BadProfile;
 use super::apart::could_move;
-use super::parts::independent;
 use crate::replay::Tier;
 
 /// Holds a profile to every check, and fills in what follows from its parts.
@@ -36,8 +35,7 @@ pub(super) fn check(profile: &mut Profile, text: &str) -> Result<(), BadProfile>
         ));
     }
     let checked = checked(profile);
-    // The key has to be of this request, and does not sign what it is made of.
-    needed = needed.and(checked).and(info_of(&profile.key.material).reads.without(profile.uncovered));
+    needed = needed.and(checked);
     let parent = |slot| parent_reads(profile, slot);
     let lacks = reaches.lacks(needed, &parent);
     // The built-in reaches what each request lists; what it must list is held to per request.
@@ -256,9 +254,9 @@ fn values_of(collection: &Collection, from: Origin) -> Alphabet {
 
 /// A key is a secret, and no MAC is a key.
 fn keys(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(), BadProfile> {
-    if !profile.rule.reads_secret && !has_credential(&profile.key.material) {
-        let message = "the key is made of nothing secret: everybody could sign";
-        return Err(BadProfile::new(at("material"), message, "write {secret} or an attribute into material"));
+    if !has_credential(&profile.key.material) && !profile.rule.messages.iter().all(|message| has_credential(message)) {
+        let message = "the key can be made of nothing secret: everybody could sign";
+        return Err(BadProfile::new(at("material"), message, "write {secret}, or an attribute that is always there, into material"));
     }
     for derive in &profile.key.derive {
         let Derive::Each(list) = derive else { continue };
@@ -276,12 +274,23 @@ fn keys(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(), Bad
     Ok(())
 }
 
-/// Whether a text holds a part of the credential whatever the request is: which of them may depend on the credential.
+/// Whether a text holds a part of the credential whatever the request and the credential are.
 fn has_credential(template: &[Piece]) -> bool {
+    let stands_in = |step: &Step| matches!(step, Step::Or(_) | Step::Default(_));
     template.iter().any(|piece| match piece {
         Piece::Text(_) => false,
-        Piece::Value(expr) => matches!(expr.source, Source::Secret | Source::Attribute(_)),
-        Piece::When { condition, then, .. } => independent(condition) && has_credential(then),
+        Piece::Value(expr) => match expr.source {
+            Source::Secret => true,
+            Source::Attribute(_) => !expr.steps.iter().any(stands_in),
+            _ => false,
+        },
+        // One of two ways is always taken.
+        Piece::When { condition, holds, then } => {
+            let is_other = |piece: &Piece| {
+                matches!(piece, Piece::When { condition: same, holds: held, then } if same == condition && held != holds && has_credential(then))
+            };
+            has_credential(then) && template.iter().any(is_other)
+        }
     })
 }
 

@@ -207,7 +207,7 @@ impl<'t> Loader<'t> {
         };
         let of_empty = collection.item_empty.as_ref().map(behind_name);
         let behind_name = behind_name(&collection.item).filter(|byte| of_empty.is_none_or(|other| other == Some(*byte)));
-        info.lines = behind_name.filter(|_| ends && collection.pseudo.is_empty()).map(|byte| (names, byte));
+        info.lines = behind_name.filter(|byte| ends && collection.pseudo.is_empty() && !names.contains(*byte)).map(|byte| (names, byte));
         info
     }
 

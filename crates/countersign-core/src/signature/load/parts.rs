@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::coverage::Parts;
-use super::super::expression::{BodyUse, Expr, Kind, Piece, Place, Source, Step, Template};
+use super::super::expression::{BodyUse, Expr, Kind, Piece, Place, Source, Step, Template, is_of_credential};
 use super::super::rules::{
     Derive, KeyRule, KeyText, MacAlgorithm, MacEncoding, MacRule, ReplayRule, Require, Requirement, TimeRule, Window,
 };
@@ -56,7 +56,7 @@ impl<'t> Loader<'t> {
         };
         let least = table.find("least").map(|item| item.number(1024)).transpose()?.unwrap_or(16);
         table.finish()?;
-        let is_static = reads_nothing(&material);
+        let is_static = material.iter().all(is_of_credential);
         Ok(KeyRule { material, derive, derived_as, least: usize::try_from(least).unwrap_or(16), attributes, is_static })
     }
 
@@ -313,23 +313,4 @@ fn is_secret(expr: &Expr) -> bool {
 
 fn reads_attribute(expr: &Expr) -> bool {
     matches!(expr.source, Source::Attribute(_)) || expr.steps.iter().any(|step| matches!(step, Step::Or(other) if reads_attribute(other)))
-}
-
-/// Whether a template depends on the credential and the profile alone.
-fn reads_nothing(template: &Template) -> bool {
-    template.iter().all(|piece| match piece {
-        Piece::Text(_) => true,
-        Piece::Value(expr) => independent(expr),
-        Piece::When { condition, then, .. } => independent(condition) && reads_nothing(then),
-    })
-}
-
-pub(super) fn independent(expr: &Expr) -> bool {
-    let source = matches!(expr.source, Source::Secret | Source::Attribute(_) | Source::Text(_));
-    source
-        && expr.steps.iter().all(|step| match step {
-            Step::Or(other) => independent(other),
-            Step::Digest => false,
-            _ => true,
-        })
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::coverage::Parts;
@@ -389,4 +392,24 @@ fn one_set_of_parameters_is_written_in_one_way() {
         changed.body = body.as_bytes().to_vec();
         assert!(twilio.judge(&changed).is_err(), "{body}");
     }
+}
+
+#[test]
+fn a_nonce_of_oauth_may_hold_what_is_escaped() {
+    let signer = Signer::plain("oauth1");
+    let mut sent = signer.signed(Request::new("GET", "/a", &[], ""));
+    let value_of = |header: &str, name: &str| header.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let header = sent.headers["authorization"].to_str().unwrap().to_owned();
+    let header = header.replace(&value_of(&header, "oauth_nonce"), "a%3Db");
+    sent.headers.insert("authorization", header.parse().unwrap());
+    let fields = signer.profile.find_fields(sent.head()).unwrap().unwrap();
+    let trace = fields.trace(Body::Empty, &signer.secrets, UnixMillis::from_seconds(NOW));
+    let algorithm = match value_of(&header, "oauth_signature_method").as_str() {
+        "HMAC-SHA1" => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        _ => hmac::HMAC_SHA256,
+    };
+    let mac = hmac::sign(&hmac::Key::new(algorithm, b"000102030405060708090a0b0c0d0e0f&"), &trace.strings_to_sign[0]);
+    let mac = STANDARD.encode(mac.as_ref()).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    sent.headers.insert("authorization", header.replace(&value_of(&header, "oauth_signature"), &mac).parse().unwrap());
+    assert_eq!(signer.judge(&sent), Ok(()));
 }

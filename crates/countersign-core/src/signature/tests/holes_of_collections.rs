@@ -193,8 +193,7 @@ fn only_the_parameter_with_the_mac_is_spared() {
     let profile = load(fields, "{method}\n{path}\n{host}\n{ts}\n{all}", &rest).unwrap();
     let signed = Request::get("/a?x=1&my%20sign=MAC", &[X_TS]);
     assert_eq!(signed.judge(&profile), Ok(()));
-    let two = signed.to("/a?x=1&my%20sign=MAC&my+sign=evil").judge_with_mac_of(&signed, &profile).unwrap_err();
-    assert!(two.to_string().contains("my sign came more than once"), "{two}");
+    lacks(signed.to("/a?x=1&my%20sign=MAC&my+sign=evil").judge_with_mac_of(&signed, &profile), "query");
 }
 
 #[test]

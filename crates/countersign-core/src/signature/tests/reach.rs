@@ -183,7 +183,7 @@ fn a_parameter_has_the_name_that_was_signed() {
 #[test]
 fn a_member_is_not_signed_by_another_that_is_written_with_its_name() {
     let rest = format!(
-        "[collect.l]\nfrom = \"auth\"\nexclude = [\"ts\"]\nname = \"drop_prefix:'x-' | pct\"\nvalue = \"pct\"\n\
+        "[collect.l]\nfrom = \"auth\"\nexclude = [\"ts\"]\nname = \"replace:'x-','' | pct\"\nvalue = \"pct\"\n\
          item = \"{{name}}={{value}}\"\njoin = \"&\"\n{TIMED}"
     );
     let fields = "auth = \"header:x-auth | params:','\"\nts = \"auth.ts\"";
