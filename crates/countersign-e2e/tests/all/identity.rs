@@ -106,10 +106,10 @@ fn what_only_a_proxy_can_know_does_not_come_from_a_client() {
 
 #[test]
 fn our_own_headers_may_have_names_that_clients_may_not_use() {
-    let scene = Scene::start_with(RecordingUpstream::start(), "[identity_headers]\nconsumer_username = \"X-Forwarded-User\"\n");
+    let scene = Scene::start_with(RecordingUpstream::start(), "[identity_headers]\nconsumer_username = \"X-Remote-User\"\n");
     let access = scene.login().access;
-    scene.get("/api/x", &format!("Authorization: Bearer {access}\r\nX-Forwarded-User: root\r\n")).assert_ok();
-    assert_eq!(scene.upstream.requests().remove(0).headers("x-forwarded-user"), [USERNAME]);
+    scene.get("/api/x", &format!("Authorization: Bearer {access}\r\nX-Remote-User: root\r\n")).assert_ok();
+    assert_eq!(scene.upstream.requests().remove(0).headers("x-remote-user"), [USERNAME]);
 }
 
 #[test]
