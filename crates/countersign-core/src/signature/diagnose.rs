@@ -123,7 +123,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Under 5 ms for a request of 4 KiB.
     fn default() -> Self {
-        Self { macs: 2000, bytes: 3 << 20 }
+        Self { macs: 2000, bytes: 5 << 19 }
     }
 }
 
