@@ -41,16 +41,18 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const CONTROL_BODY: u64 = 64 * 1024;
 
 /// Answers one request of a connection.
-pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>) -> Response<AnswerBody> {
+pub async fn handle(worker: &Rc<Worker>, open: &Open, mut request: Request<Incoming>) -> Response<AnswerBody> {
     // What let the last answer in says nothing about this one.
     open.forget_permit();
     let id = worker.request_ids().next();
     let mut manners = Manners::default();
-    match answer(worker, open, request, &id, &mut manners).await {
+    let upgrade = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+    let (mut head, body) = request.into_parts();
+    match answer(worker, open, &mut head, body, upgrade, &id, &mut manners).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::debug!(request = %id, code = %refusal.code, "refused");
-            respond::refusal(&refusal, &manners, &id)
+            respond::refusal(&refusal, &manners, &id, head.headers)
         }
     }
 }
@@ -58,15 +60,15 @@ pub async fn handle(worker: &Rc<Worker>, open: &Open, request: Request<Incoming>
 async fn answer(
     worker: &Rc<Worker>,
     open: &Open,
-    mut request: Request<Incoming>,
+    head: &mut Parts,
+    body: Incoming,
+    upgrade: Option<OnUpgrade>,
     id: &RequestId,
     manners: &mut Manners,
 ) -> Result<Response<AnswerBody>, Refusal> {
-    let upgrade = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let (mut head, body) = request.into_parts();
-    let view = RequestView::judge(&head, &open.connection)?;
+    let view = RequestView::judge(head, &open.connection)?;
     match open.reserved.find(view.path()) {
-        Reserved::Yes => return ask_control(worker, &view, &head, body, id).await,
+        Reserved::Yes => return ask_control(worker, &view, head, body, id).await,
         Reserved::Almost => return Err(Code::NoRoute.into()),
         Reserved::No => {}
     }
@@ -113,7 +115,7 @@ async fn answer(
 
     let facts = ForwardedFacts { scheme: view.scheme(), address: forwarded_for(open, &view) };
     // First what the connection names, so that a client cannot have our own headers removed (RFC 9110 section 7.6.1).
-    leave_hop(&mut head, upgrade.is_some())?;
+    leave_hop(head, upgrade.is_some())?;
     let (headers, names) = (&mut head.headers, &snapshot.identity_headers);
     // What a signed request still has of these is signed, or the route allows it.
     let is_signed = permit.identities().any(|identity| identity.kind == Kind::Hmac);
@@ -121,6 +123,7 @@ async fn answer(
     identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
     say_the_way(headers, facts, id);
     let progress = Progress::begin();
+    let head = std::mem::replace(head, Request::new(()).into_parts().0);
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
 }

@@ -112,26 +112,26 @@ pub fn render(refusal: &Refusal, request: &RequestId) -> Response<Bytes> {
     render_fields(refusal, request, &[])
 }
 
-/// The answer to a refused request, with further members (RFC 9457 section 3.2) that explain it.
-pub fn render_explained(refusal: &Refusal, request: &RequestId, explained: &Map<String, Value>) -> Response<Bytes> {
+/// The answer to a refused request whose body has wrong fields.
+pub fn render_fields(refusal: &Refusal, request: &RequestId, errors: &[FieldError]) -> Response<Bytes> {
+    render_body(refusal, Problem::of(refusal, request, errors).to_json(), HeaderMap::new())
+}
+
+/// A refusal with further members (RFC 9457 section 3.2) that explain it, as JSON.
+pub fn explained(refusal: &Refusal, request: &RequestId, explained: &Map<String, Value>) -> Bytes {
     // Text and numbers only: serializing cannot fail.
     let mut problem = serde_json::to_value(Problem::of(refusal, request, &[])).unwrap_or_default();
     if let Some(members) = problem.as_object_mut() {
         members.extend(explained.clone());
     }
-    render_body(refusal, serde_json::to_vec(&problem).unwrap_or_default().into())
+    serde_json::to_vec(&problem).unwrap_or_default().into()
 }
 
-/// The answer to a refused request whose body has wrong fields.
-pub fn render_fields(refusal: &Refusal, request: &RequestId, errors: &[FieldError]) -> Response<Bytes> {
-    render_body(refusal, Problem::of(refusal, request, errors).to_json())
-}
-
-fn render_body(refusal: &Refusal, body: Bytes) -> Response<Bytes> {
+/// The answer to a refused request, with a body that says it, in `headers`, which is empty.
+pub fn render_body(refusal: &Refusal, body: Bytes, headers: HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // Room for those of the next request as well: hyper reads it into the same map.
-    *response.headers_mut() = HeaderMap::with_capacity(6);
+    *response.headers_mut() = headers;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,20 +1,22 @@
 //! From a refusal to an answer: the one place where it is said over HTTP.
 
-use bytes::Bytes;
 use countersign_core::challenge::Challenges;
 use countersign_core::code::{Code, Refusal};
 use countersign_core::id::RequestId;
 use countersign_core::signature;
 use http::header::{ALLOW, CONNECTION, HeaderName, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 
 use crate::body::AnswerBody;
-use crate::problem;
+use crate::problem::{self, Problem};
 
 const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 /// RFC 9530 section 4.
 const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How much room for headers a connection keeps: those of most requests fit in.
+const MOST_KEPT: usize = 48;
 
 /// What a refusal needs besides itself to be said properly.
 #[derive(Debug, Default)]
@@ -29,13 +31,18 @@ pub struct Manners {
     pub explained: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// Says a refusal.
-pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId) -> Response<AnswerBody> {
-    let response = match &manners.explained {
-        Some(explained) => problem::render_explained(refusal, id, explained),
-        None => problem::render(refusal, id),
+/// Says a refusal. `headers` are those of the request: hyper reads each request of a connection into the map of the answer before,
+/// so that nobody has to make one.
+pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId, mut headers: HeaderMap) -> Response<AnswerBody> {
+    headers.clear();
+    if headers.capacity() > MOST_KEPT {
+        headers = HeaderMap::new();
+    }
+    let body = match &manners.explained {
+        Some(explained) => problem::explained(refusal, id, explained),
+        None => Problem::of(refusal, id, &[]).to_json(),
     };
-    let mut response = response.map(|body: Bytes| AnswerBody::from(body));
+    let mut response = problem::render_body(refusal, body, headers).map(AnswerBody::from);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
