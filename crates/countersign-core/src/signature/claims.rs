@@ -26,7 +26,8 @@ pub(super) struct Once {
 impl Fields<'_> {
     pub(super) fn once(&self, context: &Context<'_, '_>) -> Result<Once, Refusal> {
         let rule = &context.profile.replay;
-        let mut once = Once { from: Parts::NONE, values: Vec::new(), counter: None };
+        // Enough for nonces of usual length.
+        let mut once = Once { from: Parts::NONE, values: Vec::with_capacity(rule.once.len().saturating_mul(72)), counter: None };
         let mut shown = false;
         for expr in &rule.once {
             let value;

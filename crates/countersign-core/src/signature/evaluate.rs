@@ -126,6 +126,9 @@ impl<'v> Context<'_, 'v> {
 
     /// Reads an expression; `None` when it is absent.
     pub(super) fn read(&self, expr: &'v Expr) -> Result<Option<Value<'v>>, Refusal> {
+        if expr.steps.is_empty() {
+            return self.source(&expr.source);
+        }
         let mut value = self.source(&expr.source)?;
         let shown = value.is_some();
         for step in &expr.steps {

@@ -39,6 +39,14 @@ impl Expr {
         matches!(self.source, Source::Secret | Source::Attribute(_) | Source::Text(_)) && self.steps.iter().all(of_step)
     }
 
+    /// The header that it is, if it is one as it was sent.
+    pub(super) fn plain_header(&self) -> Option<Slot> {
+        match self.source {
+            Source::Header(slot) if self.steps.is_empty() => Some(slot),
+            _ => None,
+        }
+    }
+
     /// What a condition needs of the body: whether there is one can be told without its bytes.
     pub(super) fn body_use_of_condition(&self) -> BodyUse {
         match self.source {

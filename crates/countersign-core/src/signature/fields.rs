@@ -4,15 +4,16 @@ use http::HeaderName;
 
 use super::body;
 use super::bytes::Bytes;
-use super::coverage::Provenance;
+use super::coverage::{Parts, Provenance};
 use super::detect;
 use super::evaluate::Context;
-use super::expression::{BodyUse, Expr, Source, Step};
+use super::expression::{BodyUse, Expr, Step};
 use super::profile::Profile;
 use super::request::{Body, Head};
 use super::rfc9421;
 use super::rules::{Field, FieldSource, MacAlgorithm};
 use super::slots::SlotSource;
+use super::sources::header_line;
 use super::times::{self, Times};
 use super::value::{Data, Value};
 use crate::code::{Code, Refusal};
@@ -133,15 +134,18 @@ impl<'v> Fields<'v> {
             }
             return Ok(false);
         }
-        Ok(self.context(Body::Empty).read(expr)?.is_some() || detect::names_scheme(self.profile, expr, &self.head))
+        let is_there = match expr.plain_header() {
+            Some(slot) => header_line(self.profile, self.head, slot)?.is_some(),
+            None => self.context(Body::Empty).read(expr)?.is_some(),
+        };
+        Ok(is_there || detect::names_scheme(self.profile, expr, &self.head))
     }
 
     /// The header that shows a message signature. It may come in several lines, which are one dictionary, so its presence is
     /// enough.
     fn own_header(&self, expr: &Expr) -> Option<&'v HeaderName> {
-        let Source::Header(slot) = expr.source else { return None };
-        match self.profile.slots.get(slot) {
-            Some(SlotSource::Header(name)) if self.profile.builtin.is_some() && expr.steps.is_empty() => Some(name),
+        match self.profile.slots.get(expr.plain_header()?) {
+            Some(SlotSource::Header(name)) if self.profile.builtin.is_some() => Some(name),
             _ => None,
         }
     }
@@ -218,7 +222,11 @@ impl<'v> Fields<'v> {
     /// One field: there, and of its shape.
     fn field(&self, field: &'v Field, body: Body<'v>) -> Result<Option<Value<'v>>, Refusal> {
         let value = match &field.from {
-            FieldSource::Expr(expr) => self.context(body).read(expr)?,
+            FieldSource::Expr(expr) => match expr.plain_header() {
+                // Most fields are no more than that.
+                Some(slot) => header_line(self.profile, self.head, slot)?.map(|line| Value::lent(line, Parts::slot(slot))),
+                None => self.context(body).read(expr)?,
+            },
             FieldSource::Builtin(param) => {
                 let bytes = self.signature.as_ref().and_then(|found| param.of(found));
                 bytes.map(|bytes| Value::one(Bytes::from(bytes), Provenance::NONE))

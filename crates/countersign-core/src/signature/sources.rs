@@ -10,7 +10,8 @@ use super::coverage::{Parts, Provenance, Slot};
 use super::evaluate::Context;
 use super::expression::{HeaderNames, Source};
 use super::parameters;
-use super::request::{Body, Port};
+use super::profile::Profile;
+use super::request::{Body, Head, Port};
 use super::slots::SlotSource;
 use super::value::{Data, MOST_VALUES, Value};
 use crate::code::{Code, Refusal};
@@ -99,14 +100,8 @@ impl<'v> Context<'_, 'v> {
         }
     }
 
-    /// The one value of a header. Sent twice it is ambiguous: the upstream might read the other.
     fn header(&self, slot: Slot) -> Result<Option<Value<'v>>, Refusal> {
-        let Some(SlotSource::Header(name)) = self.profile.slots.get(slot) else { return Ok(None) };
-        let mut values = self.head.headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (_, Some(_)) => Err(twice(name)),
-            (value, None) => Ok(value.map(|value| Value::lent(value.as_bytes(), Parts::slot(slot)))),
-        }
+        Ok(header_line(self.profile, self.head, slot)?.map(|line| Value::lent(line, Parts::slot(slot))))
     }
 
     fn headers(&self, names: &[HeaderNames]) -> Result<Option<Value<'v>>, Refusal> {
@@ -194,6 +189,16 @@ impl<'v> Context<'_, 'v> {
             Source::Path => (head.path(), Parts::PATH),
             _ => return None,
         })
+    }
+}
+
+/// The one line of a header. Sent twice it is ambiguous: the upstream might read the other.
+pub(super) fn header_line<'v>(profile: &Profile, head: Head<'v>, slot: Slot) -> Result<Option<&'v [u8]>, Refusal> {
+    let Some(SlotSource::Header(name)) = profile.slots.get(slot) else { return Ok(None) };
+    let mut lines = head.headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (_, Some(_)) => Err(twice(name)),
+        (line, None) => Ok(line.map(http::HeaderValue::as_bytes)),
     }
 }
 

@@ -28,9 +28,16 @@ pub(super) struct Times {
 pub(super) fn read<'v>(rule: &'v TimeRule, context: &Context<'_, 'v>) -> Result<Times, Refusal> {
     let mut from = Provenance::NONE;
     let time = |expr: &'v Expr, formats: &[TimeFormat], from: &mut Provenance| -> Result<UnixMillis, Refusal> {
-        let value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
-        *from = from.and(value.from);
-        let read = formats.iter().find_map(|format| format.read(value.bytes()));
+        let value;
+        let (bytes, read_from) = match context.at_hand(expr) {
+            Some(at_hand) => at_hand,
+            None => {
+                value = context.read(expr)?.ok_or_else(|| context.profile.absent(expr))?;
+                (value.bytes(), value.from)
+            }
+        };
+        *from = from.and(read_from);
+        let read = formats.iter().find_map(|format| format.read(bytes));
         read.ok_or_else(|| {
             let what = context.profile.parts_words(context.profile.direct(&expr.source));
             Refusal::with(Code::SignatureMalformed, format!("{what} is not a time in the format of the scheme {}", context.profile.name))
