@@ -89,7 +89,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<Relax, Refusal> {
         expects |= *name == EXPECT;
         vias |= *name == VIA;
         let name = name.as_str();
-        if name.bytes().any(|b| !matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+        if !is_plain(name) {
             if is_alias(name) {
                 return Err(Refusal::with(Code::HeaderAlias, format!("The header is {name:?}.")));
             }
@@ -116,6 +116,21 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<Relax, Refusal> {
         return Err(Code::ForwardingLoop.into());
     }
     Ok(found)
+}
+
+/// Whether a name is made of lower-case letters, digits and dashes alone.
+fn is_plain(name: &str) -> bool {
+    static PLAIN: [bool; 256] = {
+        let (mut plain, mut at) = ([false; 256], 0);
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the length of the table")]
+        while at < 256 {
+            plain[at] = matches!(at as u8, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            at += 1;
+        }
+        plain
+    };
+    // Without a way out in the middle, which is several times as fast.
+    name.bytes().fold(true, |plain, byte| plain & PLAIN.get(usize::from(byte)).copied().unwrap_or(false))
 }
 
 /// Whether a name would be one of the gateway's if every byte but letters and digits were a dash, which is how CGI and

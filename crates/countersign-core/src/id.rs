@@ -22,17 +22,22 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// 80 random bits as 16 characters after `prefix`, which is three characters long.
 fn make(prefix: &str, fresh: Fresh<10>) -> Arc<str> {
-    let bits = fresh.take().into_iter().fold(0u128, |bits, byte| bits << 8 | u128::from(byte));
-    // On the stack, because every request gets one.
-    let mut text = [b'0'; 19];
+    // Every request gets one: on the stack, in two halves that shift in one instruction, and with whole words to look through.
+    let [a, b, c, d, e, f, g, h, i, j] = fresh.take();
+    let halves = [[0, 0, 0, a, b, c, d, e], [0, 0, 0, f, g, h, i, j]].map(u64::from_be_bytes);
+    let mut text = [b'0'; 32];
     for (to, from) in text.iter_mut().zip(prefix.bytes()) {
         *to = from;
     }
-    for (position, to) in (0..16u32).rev().zip(text.iter_mut().skip(prefix.len())) {
-        let index = (bits >> (position * 5)) & 31;
-        *to = ALPHABET.get(index as usize).copied().unwrap_or(b'0');
+    let digits = text.get_mut(prefix.len()..).unwrap_or_default();
+    for (eight, half) in digits.chunks_exact_mut(8).zip(halves) {
+        for (position, to) in (0..8).rev().zip(eight) {
+            let index = (half >> (position * 5)) & 31;
+            *to = ALPHABET.get(index as usize).copied().unwrap_or(b'0');
+        }
     }
-    std::str::from_utf8(&text).unwrap_or(prefix).into()
+    let text = std::str::from_utf8(&text).ok().and_then(|text| text.get(..prefix.len().saturating_add(16)));
+    text.unwrap_or(prefix).into()
 }
 
 fn bad(what: &'static str, text: &str) -> BadId {

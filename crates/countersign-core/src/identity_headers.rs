@@ -193,7 +193,7 @@ fn strip(headers: &mut HeaderMap, names: &IdentityHeaderNames, forward_credentia
             None => (credential(), &mut credentials),
         };
         match found {
-            Some((place @ 0..64, known)) if known == name => *places |= 1 << place,
+            Some(Found { place: place @ 0..64, as_usual: true }) => *places |= 1 << place,
             Some(_) => unusual.push(name.clone()),
             None => {}
         }
@@ -258,6 +258,14 @@ struct Folded {
     lengths: u64,
 }
 
+/// A name that was found.
+#[derive(Clone, Copy)]
+struct Found {
+    place: usize,
+    /// Spelled as it is in the set.
+    as_usual: bool,
+}
+
 impl Folded {
     fn of(names: impl IntoIterator<Item = HeaderName>) -> Self {
         let mut folded = Self::default();
@@ -274,17 +282,19 @@ impl Folded {
         self.find(name).is_some()
     }
 
-    /// The name that a spelling stands for, and its place.
-    fn find(&self, spelled: &HeaderName) -> Option<(usize, &HeaderName)> {
+    /// Which name a spelling stands for.
+    fn find(&self, spelled: &HeaderName) -> Option<Found> {
         let bytes = spelled.as_str().as_bytes();
         if self.lengths & 1 << bytes.len().min(63) == 0 {
             return None;
         }
         let same = |known: &str| known.len() == bytes.len() && known.bytes().zip(bytes).all(|(known, byte)| fold(known) == fold(*byte));
         // Nearly every name is spelled as usual, and that is seen at once.
-        let place = self.names.iter().position(|known| known == spelled);
-        let place = place.or_else(|| self.names.iter().position(|known| same(known.as_str())))?;
-        Some((place, self.names.get(place)?))
+        if let Some(place) = self.names.iter().position(|known| known == spelled) {
+            return Some(Found { place, as_usual: true });
+        }
+        let place = self.names.iter().position(|known| same(known.as_str()))?;
+        Some(Found { place, as_usual: false })
     }
 }
 
