@@ -43,7 +43,9 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixMillis {
-        let millis = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let millis = |span: std::time::Duration| {
+            i64::try_from(span.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000).saturating_add(span.subsec_millis().into())
+        };
         UnixMillis::from_millis(match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => millis(after),
             Err(before) => millis(before.duration()).saturating_neg(),

@@ -1,7 +1,6 @@
 //! One connection from a client: its gate, its requests, its end.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::future::Future as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::pin::pin;
@@ -58,7 +57,8 @@ pub struct Open {
     pub reserved: Rc<ReservedPaths>,
     /// How far the process is on its way to its end.
     pub stage: watch::Receiver<Stage>,
-    gate: Arc<GateState>,
+    /// What the gate knows of the exchange under way.
+    pub gate: Arc<GateState>,
     /// What the gate was waiting for when it was last looked at, and since when.
     watched: Cell<(u32, Instant)>,
     /// What let the answer in that is under way, and when the sweep first saw it.
@@ -163,13 +163,7 @@ impl Drop for Counted {
 async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::TcpStream>, most_headers: usize) {
     let worker = Rc::clone(&counted.0);
     let seen = Rc::clone(&open);
-    let service = service_fn(move |request| {
-        let (worker, open) = (Rc::clone(&worker), Rc::clone(&seen));
-        async move {
-            let response = edge_proxy::handle(&worker, &open, request).await;
-            Ok::<_, Infallible>(open.gate.answer(response))
-        }
-    });
+    let service = service_fn(move |request| edge_proxy::handle(Rc::clone(&worker), Rc::clone(&seen), request));
     let mut server = head_gate::server();
     // The gate has counted them. Hyper's own count is only raised where it must be, as that costs it an allocation.
     if most_headers > HYPERS_MOST_HEADERS {

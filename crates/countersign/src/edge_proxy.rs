@@ -1,6 +1,7 @@
 //! The reverse proxy: one request in, judged, decided, forwarded, and the answer relayed.
 //! The only caller of `forward`, which takes a [`Permit`].
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use crate::authenticate::{self, Asked, Passed, Refused};
 use crate::body::{AnswerBody, ForwardBody, RequestBody};
 use crate::connection::Open;
+use crate::head_gate::Answer;
 use crate::reserved::Reserved;
 use crate::respond::{self, Manners};
 use crate::snapshot::Snapshot;
@@ -40,21 +42,26 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 /// The largest body of a request that the control side answers.
 const CONTROL_BODY: u64 = 64 * 1024;
 
-/// Answers one request of a connection.
-pub async fn handle(worker: &Rc<Worker>, open: &Open, mut request: Request<Incoming>) -> Response<AnswerBody> {
+/// Answers one request of a connection. Owns what it uses, so that hyper holds it and nothing around it.
+pub async fn handle(
+    worker: Rc<Worker>,
+    open: Rc<Open>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Answer<AnswerBody>>, Infallible> {
     // What let the last answer in says nothing about this one.
     open.forget_permit();
     let id = worker.request_ids().next();
     let mut manners = Manners::default();
     let upgrade = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
-    match answer(worker, open, &mut head, body, upgrade, &id, &mut manners).await {
+    let response = match answer(&worker, &open, &mut head, body, upgrade, &id, &mut manners).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::debug!(request = %id, code = %refusal.code, "refused");
             respond::refusal(&refusal, &manners, &id, head.headers)
         }
-    }
+    };
+    Ok(open.gate.answer(response))
 }
 
 async fn answer(
