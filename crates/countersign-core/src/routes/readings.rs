@@ -27,7 +27,7 @@ fn readings(path: &str, found: Relax) -> Vec<String> {
     const END: Reading = |path| path.split(';').next().unwrap_or_default().to_owned();
     const HOST: Reading = after_authority;
     const MERGE: Reading = merge_slashes;
-    let orders: [&[Reading]; 15] = [
+    let orders: [&[Reading]; 20] = [
         &[DECODE],
         &[CUT],
         &[MERGE],
@@ -43,6 +43,11 @@ fn readings(path: &str, found: Relax) -> Vec<String> {
         &[DECODE, END, MERGE],
         &[HOST],
         &[DECODE, HOST],
+        &[HOST, MERGE],
+        &[HOST, CUT],
+        &[HOST, CUT, MERGE],
+        &[DECODE, HOST, MERGE],
+        &[DECODE, HOST, CUT, MERGE],
     ];
     if [Relax::ENCODED_SLASH, Relax::PATH_PARAMETER, Relax::EMPTY_SEGMENT].iter().all(|relax| !found.contains(*relax)) {
         return Vec::new();
@@ -92,6 +97,11 @@ mod tests {
             ("/a;x/b", &["/a", "/a/b"]),
             ("/a%3Bx/b", &["/a", "/a/b", "/a;x/b"]),
             ("//x/b", &["/b", "/x/b"]),
+            ("//x//b", &["//b", "/b", "/x/b"]),
+            (
+                "//x/b%2F;c",
+                &["//x/b%2F", "//x/b/", "//x/b/;c", "/b%2F", "/b%2F;c", "/b/", "/b/;c", "/x/b%2F", "/x/b%2F;c", "/x/b/", "/x/b/;c"],
+            ),
             ("/a/%2fb", &["/a//b", "/a/b"]),
             ("/a;x%2fb/c", &["/a", "/a/b/c", "/a/c", "/a;x/b/c"]),
             ("/;/a", &["/", "//a", "/a"]),
