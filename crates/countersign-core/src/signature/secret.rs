@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::coverage::Provenance;
 use super::encoding::{self, BASE64};
 use super::evaluate::{Context, Credential};
-use super::expression::{Template, is_of_credential};
+use super::expression::Template;
 use super::profile::Profile;
 use super::rules::{Derive, KeyRule, KeyText, MacAlgorithm};
 use super::value::Data;
@@ -206,7 +206,7 @@ impl LiveSecret {
     }
 
     pub(super) fn credential(&self) -> Credential<'_> {
-        Credential { secret: &self.text, attributes: &self.attributes }
+        Credential { secret: &self.text, attributes: &self.attributes, stands_in: self.is_nobodys }
     }
 
     /// The key of the MAC for this request. `from` learns what of the request went into it, `inputs` the texts.
@@ -218,13 +218,7 @@ impl LiveSecret {
         let context = Context { credential: Some(self.credential()), ..*context };
         let mut material = Zeroizing::new(Vec::with_capacity(128));
         // Signs nothing: a key is padded, so other texts make the same key.
-        for piece in &rule.material {
-            let written = context.write(std::slice::from_ref(piece), &mut material, &mut Provenance::default());
-            // The text of nobody's secret need not fit the scheme. Which keys there are is not told by that.
-            if !(self.is_nobodys && is_of_credential(piece)) {
-                written?;
-            }
-        }
+        context.write(&rule.material, &mut material, &mut Provenance::default())?;
         let algorithm = context.algorithm.hmac();
         let mut key = hmac::Key::new(algorithm, &material);
         for derive in &rule.derive {

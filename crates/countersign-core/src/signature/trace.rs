@@ -100,7 +100,7 @@ impl Fields<'_> {
     fn look_at(&self, body: Body<'_>, secrets: &[LiveSecret], trace: &mut Trace) -> Result<(), Refusal> {
         let mut context: Context<'_, '_> = self.context_with(body);
         context.algorithm = self.profile.algorithm(&context)?;
-        context.credential = Some(Credential { secret: b"<secret>", attributes: &[] });
+        context.credential = Some(Credential { secret: b"<secret>", attributes: &[], stands_in: true });
         for (name, template) in self.profile.let_names.iter().zip(&self.profile.lets) {
             let mut text = Vec::new();
             if context.write(template, &mut text, &mut Provenance::default()).is_ok() {

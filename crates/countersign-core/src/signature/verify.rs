@@ -185,7 +185,7 @@ impl<'v> Fields<'v> {
         if !self.profile.rule.reads_secret {
             return Ok(message);
         }
-        let hidden = Context { credential: Some(Credential { secret: b"<secret>", attributes: &[] }), ..*context };
+        let hidden = Context { credential: Some(Credential { secret: b"<secret>", attributes: &[], stands_in: true }), ..*context };
         Ok(self.messages(&hidden)?.into_iter().next().map_or_else(Vec::new, |message| message.text))
     }
 }

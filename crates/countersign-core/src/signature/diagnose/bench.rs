@@ -22,7 +22,7 @@ use super::sent::Sent;
 use super::text::TextChange;
 
 /// What stands for the secret where texts are shown.
-const HIDDEN: Credential<'static> = Credential { secret: b"<secret>", attributes: &[] };
+const HIDDEN: Credential<'static> = Credential { secret: b"<secret>", attributes: &[], stands_in: true };
 
 /// A request with its fields, and a copy of its profile.
 pub(super) struct Bench<'v> {

@@ -254,7 +254,10 @@ fn values_of(collection: &Collection, from: Origin) -> Alphabet {
 
 /// A key is a secret, and no MAC is a key.
 fn keys(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(), BadProfile> {
-    if !has_credential(&profile.key.material) && !profile.rule.messages.iter().all(|message| has_credential(message)) {
+    let messages = &profile.rule.messages;
+    // The built-in has none, and its signature base holds nothing secret.
+    let in_messages = !messages.is_empty() && messages.iter().all(|message| has_credential(message));
+    if !has_credential(&profile.key.material) && !in_messages {
         let message = "the key can be made of nothing secret: everybody could sign";
         return Err(BadProfile::new(at("material"), message, "write {secret}, or an attribute that is always there, into material"));
     }
@@ -276,14 +279,9 @@ fn keys(profile: &Profile, at: &impl Fn(&str) -> Range<usize>) -> Result<(), Bad
 
 /// Whether a text holds a part of the credential whatever the request and the credential are.
 fn has_credential(template: &[Piece]) -> bool {
-    let stands_in = |step: &Step| matches!(step, Step::Or(_) | Step::Default(_));
     template.iter().any(|piece| match piece {
         Piece::Text(_) => false,
-        Piece::Value(expr) => match expr.source {
-            Source::Secret => true,
-            Source::Attribute(_) => !expr.steps.iter().any(stands_in),
-            _ => false,
-        },
+        Piece::Value(expr) => is_credential(expr),
         // One of two ways is always taken.
         Piece::When { condition, holds, then } => {
             let is_other = |piece: &Piece| {
@@ -292,6 +290,16 @@ fn has_credential(template: &[Piece]) -> bool {
             has_credential(then) && template.iter().any(is_other)
         }
     })
+}
+
+/// Whether a value is a part of the credential, and so is all that may stand in for it: filters can make the credential absent.
+fn is_credential(expr: &Expr) -> bool {
+    matches!(expr.source, Source::Secret | Source::Attribute(_))
+        && expr.steps.iter().all(|step| match step {
+            Step::Or(other) => is_credential(other),
+            Step::Default(_) => false,
+            _ => true,
+        })
 }
 
 /// What a raw query is made of, without what separates its parameters.

@@ -38,6 +38,12 @@ fn a_key_is_made_of_a_secret() {
     ] {
         refused(load(TS, ALL, &format!("{TIMED}[key]\nattributes = [\"token\"]\nmaterial = {material}\n")), "nothing secret");
     }
+    // Nor of what is there when the secret has another form.
+    refused(
+        load(TS, ALL, &format!("{TIMED}[key]\nmaterial = \"{{secret | strip_prefix:'whsec_' | default:'sixteen-bytes-is'}}\"\n")),
+        "nothing secret",
+    );
+    assert!(load(TS, ALL, &format!("{TIMED}[key]\nmaterial = \"{{secret | strip_prefix:'whsec_' | or:'secret'}}\"\n")).is_ok());
     let either = r#"[{ text = "{secret}", when = "attribute:token" }, { text = "{secret | pct}", unless = "attribute:token" }]"#;
     assert!(load(TS, ALL, &format!("{TIMED}[key]\nattributes = [\"token\"]\nmaterial = {either}\n")).is_ok());
     // A secret in the string to sign has to be in each of them.
@@ -46,6 +52,19 @@ fn a_key_is_made_of_a_secret() {
     let alternatives = format!("alternatives = [\"\"\"v2\n{ALL}\"\"\"]\n{TIMED}{constant}");
     refused(load(TS, &format!("{ALL}\n{{secret}}"), &alternatives), "nothing secret");
     assert!(load(TS, &format!("{ALL}\n{{secret}}"), &format!("{TIMED}{constant}")).is_ok());
+}
+
+#[test]
+fn a_key_of_message_signatures_is_made_of_a_secret() {
+    let load = |material: &str| {
+        let text = format!(
+            "name = \"small\"\ntitle = \"Small\"\ndetect = [\"header:signature\"]\nuncovered = []\n[fields]\n\
+             [mac]\nalgorithm = \"hmac-sha256\"\nbuiltin = \"rfc9421\"\n[key]\nmaterial = \"{material}\"\n[time]\nat = \"created\"\nformat = \"unix\"\n"
+        );
+        Profile::load(&text, &Constants::new())
+    };
+    refused(load("a-constant-of-sixteen"), "nothing secret");
+    assert!(load("{secret}").is_ok());
 }
 
 #[test]
@@ -295,9 +314,15 @@ fn an_unknown_key_is_refused_in_the_words_of_a_known_one() {
     let of_attribute =
         ("attributes = [\"token\"]\nmaterial = \"{secret}&{attribute:token}\"", "{\"secret\":\"0123456789abcdef\",\"token\":\"t\"}");
     let of_request = ("derive = [\"{header:x-region}\"]", "0123456789abcdef");
-    for (key, text) in [of_prefix, of_attribute, of_request] {
-        let profile =
-            load(&format!("{TS}\nkey_id = \"header:x-key\""), &format!("{ALL}\n{{key_id}}"), &format!("{TIMED}[key]\n{key}\n")).unwrap();
+    let under_condition = (
+        "material = [{ text = \"{secret | strip_prefix:'whsec_'}\", when = \"header:x-key\" }, { text = \"{secret}\", unless = \"header:x-key\" }]",
+        "whsec_0123456789abcdef0123",
+    );
+    let in_message = ("material = \"a-constant-of-sixteen\"", "whsec_0123456789abcdef0123");
+    for (key, text) in [of_prefix, of_attribute, of_request, under_condition, in_message] {
+        let secret = if key == in_message.0 { "\n{secret | strip_prefix:'whsec_'}" } else { "" };
+        let message = format!("{ALL}\n{{key_id}}{secret}");
+        let profile = load(&format!("{TS}\nkey_id = \"header:x-key\""), &message, &format!("{TIMED}[key]\n{key}\n")).unwrap();
         let mac = "0".repeat(64);
         let sent = [X_TS, ("x-key", "ck_1"), ("x-mac", &mac)];
         let headers: HeaderMap = sent.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
