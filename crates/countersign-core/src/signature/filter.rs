@@ -160,6 +160,7 @@ impl Filter {
                 bytes.sub(range)
             }
             Self::DropSuffix(suffix) => {
+                cut = bytes.as_slice().ends_with(suffix);
                 let end = bytes.as_slice().strip_suffix(&**suffix).unwrap_or(bytes.as_slice()).len();
                 bytes.sub(0..end)
             }
