@@ -137,7 +137,7 @@ impl<'v> Context<'_, 'v> {
         }
         let mut value = self.source(&expr.source)?;
         let shown = value.is_some();
-        for step in &expr.steps {
+        for (at, step) in expr.steps.iter().enumerate() {
             value = match (step, value) {
                 (Step::Or(other), None) => self.read(other)?.map(|value| value.trusting(self.profile.giving_way(expr))),
                 (Step::Default(text), None) => {
@@ -149,7 +149,7 @@ impl<'v> Context<'_, 'v> {
                     };
                     let from = if shown { from.cut() } else { from };
                     let from = Provenance { direct: from.direct.and(self.profile.giving_way(expr)), ..from };
-                    Some(match expr.info.kind {
+                    Some(match expr.kind_before(at) {
                         Kind::Many if text.is_empty() => Value { data: Data::Many(Vec::new()), from },
                         Kind::Many => Value { data: Data::Many(vec![Bytes::Lent(text)]), from },
                         Kind::One | Kind::Map => Value::one(Bytes::Lent(text), from),
@@ -209,13 +209,19 @@ impl<'v> Context<'_, 'v> {
             }
             (Step::Join(separator), Data::Many(list)) => {
                 let joined = list.iter().map(Bytes::as_slice).collect::<Vec<_>>().join(&**separator);
-                // One empty value reads as none.
-                let from = if joined.is_empty() && !list.is_empty() { from.cut() } else { from };
-                one(Bytes::Long(joined), from)
+                // Of the lists that read the same, the one that it is split into is signed. One empty value reads as none.
+                let tells_all = match list.as_slice() {
+                    [] => true,
+                    [one] if separator.is_empty() => !one.as_slice().is_empty(),
+                    many => !separator.is_empty() && is_split_into(&joined, separator, many),
+                };
+                one(Bytes::Long(joined), if tells_all { from } else { from.cut() })
             }
             (Step::Sorted, Data::Many(mut list)) => {
+                // Of the orders, the one that it is brought into is signed.
+                let tells_all = list.is_sorted_by(|a, b| a.as_slice() <= b.as_slice());
                 list.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
-                Ok(Some(Value { data: Data::Many(list), from }))
+                Ok(Some(Value { data: Data::Many(list), from: if tells_all { from } else { from.cut() } }))
             }
             (Step::First, Data::Many(list)) => {
                 let more = list.len() > 1;
@@ -270,6 +276,12 @@ fn filtered<'v>(filter: &Filter, data: Data<'v>, from: Provenance) -> Option<Val
         }
         Data::Map(_) => None,
     }
+}
+
+/// Whether a text is split into these pieces.
+fn is_split_into(text: &[u8], separator: &[u8], pieces: &[Bytes<'_>]) -> bool {
+    let split = split(&Bytes::Lent(text), separator);
+    split.len() == pieces.len() && split.iter().zip(pieces).all(|(a, b)| a.as_slice() == b.as_slice())
 }
 
 /// The pieces between `separator`. An empty text has none.

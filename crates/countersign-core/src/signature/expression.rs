@@ -47,6 +47,16 @@ impl Expr {
         }
     }
 
+    /// Whether there is one value or a list before a step: what comes behind it is for one of them, or nothing changes that.
+    pub(super) fn kind_before(&self, at: usize) -> Kind {
+        let asked = self.steps.get(at..).unwrap_or_default().iter().find_map(|step| match step {
+            Step::Join(_) | Step::Sorted | Step::First => Some(Kind::Many),
+            Step::Split(_) | Step::Params(_) | Step::Pick(_) => Some(Kind::One),
+            _ => None,
+        });
+        asked.unwrap_or(self.info.kind)
+    }
+
     /// What a condition needs of the body: whether there is one can be told without its bytes.
     pub(super) fn body_use_of_condition(&self) -> BodyUse {
         match self.source {

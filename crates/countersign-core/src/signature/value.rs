@@ -44,9 +44,13 @@ impl<'v> Value<'v> {
         self
     }
 
-    /// Whether it is this text.
+    /// Whether it is this text and nothing else.
     pub(super) fn is_one(&self, text: &[u8]) -> bool {
-        matches!(&self.data, Data::One(bytes) if bytes.as_slice() == text)
+        match &self.data {
+            Data::One(bytes) => bytes.as_slice() == text,
+            Data::Many(list) => matches!(list.as_slice(), [bytes] if bytes.as_slice() == text),
+            Data::Map(_) => false,
+        }
     }
 
     /// Whether it is there and not empty, which is what conditions ask.

@@ -1,7 +1,7 @@
 //! Two lists, or two values, that read the same are signed as one of them: profiles that an operator could write, and requests of
 //! which one part was changed after signing.
 
-use super::holes_of_collections::{Request, TIMED, TS, X_TS, lacks, load};
+use super::holes_of_collections::{EXTRA, Request, TIMED, TS, X_TS, lacks, load};
 
 #[test]
 fn a_suffix_that_was_dropped_is_not_signed() {
@@ -9,4 +9,37 @@ fn a_suffix_that_was_dropped_is_not_signed() {
     let signed = Request::get("/a?amount=1", &[X_TS]);
     assert_eq!(signed.judge(&profile), Ok(()));
     lacks(signed.to("/a?amount=10").judge_with_mac_of(&signed, &profile), "query");
+}
+
+#[test]
+fn a_list_that_reads_as_another_is_not_signed() {
+    let rest = format!("[[require]]\nequal = [\"extra.q[] | first\", \"query\"]\n{TIMED}");
+    let with = |list: &str| {
+        load(&format!("{TS}\n{EXTRA}"), &format!("{{method}}\n{{path}}\n{{host}}\n{{ts}}\n{{{list}}}\n{{body | sha256 | hex}}"), &rest)
+            .unwrap()
+    };
+    for (list, one, other) in [
+        ("extra.q[] | join:','", ("/a?id=1", "q=id=1,q=x"), ("/a?id=1,x", "q=\"id=1,x\"")),
+        ("extra.q[] | join:''", ("/a?id=1", "q=id=1"), ("/a?id", "q=id,q=\"=1\"")),
+        ("extra.q[] | join:'--'", ("/a?id", "q=id,q=-x"), ("/a?id-", "q=id-,q=x")),
+        ("extra.q[] | sorted | join:','", ("/a?id=1", "q=id=1,q=id=2"), ("/a?id=2", "q=id=2,q=id=1")),
+    ] {
+        let profile = with(list);
+        let of = |(target, extra): (&str, &str)| Request::get(target, &[X_TS, ("x-extra", extra)]);
+        assert_eq!(of(one).judge(&profile), Ok(()), "{list}");
+        lacks(of(other).judge_with_mac_of(&of(one), &profile), "query");
+    }
+}
+
+#[test]
+fn a_list_can_have_a_default() {
+    let extra = "extra = { from = \"header:x-extra | params:','\", optional = true }";
+    let rest = format!("[[require]]\nwhen = \"extra.q\"\nequal = [\"extra.q\", \"query\"]\n{TIMED}");
+    let message = "{method}\n{path}\n{host}\n{ts}\n{extra.q[] | default:'x' | join:','}\n{body | sha256 | hex}";
+    let profile = load(&format!("{TS}\n{extra}"), message, &rest).unwrap();
+    let signed = Request::get("/a", &[X_TS]);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    // Where one of the same text is there, it is not signed.
+    lacks(signed.to("/a?x").with("x-extra", "q=x").judge_with_mac_of(&signed, &profile), "query");
+    assert_eq!(signed.to("/a?y").with("x-extra", "q=y").judge(&profile), Ok(()));
 }
