@@ -139,7 +139,8 @@ impl<'v> Context<'_, 'v> {
         let shown = value.is_some();
         for (at, step) in expr.steps.iter().enumerate() {
             value = match (step, value) {
-                (Step::Or(other), None) => self.read(other)?.map(|value| value.trusting(self.profile.giving_way(expr))),
+                (Step::Or(other), None) => self.read(other)?.map(|value| value.of_either().trusting(self.profile.giving_way(expr))),
+                (Step::Or(_), Some(there)) => Some(there.of_either()),
                 (Step::Default(text), None) => {
                     // Absence is then what was signed. A source that is there, and of which a filter made nothing, is not absent.
                     let from = match expr.source {
@@ -157,7 +158,7 @@ impl<'v> Context<'_, 'v> {
                 }
                 // Absent it would read the same.
                 (Step::Default(text), Some(value)) if value.is_one(text) => Some(Value { from: value.from.cut(), ..value }),
-                (Step::Or(_) | Step::Default(_), there) => there,
+                (Step::Default(_), there) => there,
                 (_, None) => None,
                 (step, Some(value)) => self.step(step, value)?,
             };

@@ -44,6 +44,16 @@ impl<'v> Value<'v> {
         self
     }
 
+    /// The same where another source could have given it: the value is signed, and not that it stood here. What every request has
+    /// cannot be absent, so that each says whether it was read.
+    pub(super) fn of_either(mut self) -> Self {
+        let always = Parts::METHOD.and(Parts::PATH).and(Parts::HOST).and(Parts::HOST_NAME).and(Parts::PORT).and(Parts::SCHEME);
+        let may_be_absent = self.from.whole.without(always);
+        self.from.partly = self.from.partly.and(may_be_absent);
+        self.from.whole = self.from.whole.without(may_be_absent);
+        self
+    }
+
     /// Whether it is this text and nothing else.
     pub(super) fn is_one(&self, text: &[u8]) -> bool {
         match &self.data {

@@ -43,3 +43,33 @@ fn a_list_can_have_a_default() {
     lacks(signed.to("/a?x").with("x-extra", "q=x").judge_with_mac_of(&signed, &profile), "query");
     assert_eq!(signed.to("/a?y").with("x-extra", "q=y").judge(&profile), Ok(()));
 }
+
+#[test]
+fn which_of_two_sources_gave_a_value_is_not_signed() {
+    let rest = format!("[[require]]\nwhen = \"header:x-b\"\nequal = [\"header:x-b\", \"query\"]\n{TIMED}");
+    let with = |value: &str, rest: &str| {
+        let message = format!("{{method}}\n{{path}}\n{{host}}\n{{ts}}\n{{{value}}}\n{{body | sha256 | hex}}");
+        load(&format!("{TS}\neither = {{ from = \"header:x-a | or:'header:x-b'\", optional = true }}"), &message, rest).unwrap()
+    };
+    let signed = Request::get("/a", &[X_TS, ("x-a", "id=1")]);
+    for value in ["header:x-a | or:'header:x-b'", "either | optional"] {
+        let profile = with(value, &rest);
+        assert_eq!(signed.judge(&profile), Ok(()), "{value}");
+        let moved = Request::get("/a?id=1", &[X_TS, ("x-b", "id=1")]);
+        lacks(moved.judge_with_mac_of(&signed, &profile), "query");
+    }
+    // A query can be absent, and a host cannot.
+    let profile = with("header:x-a | or:'query'", TIMED);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    lacks(Request::get("/a?id=1", &[X_TS]).judge_with_mac_of(&signed, &profile), "query");
+    let message = "{method}\n{target}\n{header:x-host | or:'host'}\n{ts}\n{body | sha256 | hex}";
+    let profile = load(TS, message, TIMED).unwrap();
+    assert_eq!(Request::get("/a", &[X_TS]).judge(&profile), Ok(()));
+    lacks(Request::get("/a", &[X_TS, ("x-host", "api.example.com")]).judge(&profile), "host");
+    // What is checked is signed as a field of its own.
+    let timed = TIMED.replace("\"ts\"", "\"either\"");
+    let profile = with("either", &timed);
+    for name in ["x-a", "x-b"] {
+        assert_eq!(Request::get("/a", &[X_TS, (name, "1764000000")]).judge(&profile), Ok(()), "{name}");
+    }
+}
