@@ -59,21 +59,24 @@ impl<'v> Gathered<'_, '_, 'v> {
         let mut taken = vec![false; parameters.len()];
         let mut dropped = self.collection.leaves_out;
         for (at, listed) in names.iter().enumerate() {
-            let same = |earlier: &&Bytes<'v>| match of_headers {
+            let lower = listed.as_slice().to_ascii_lowercase();
+            let pseudo = self.collection.pseudo.iter().find(|(name, _)| name.as_bytes() == lower);
+            let same = |earlier: &Bytes<'v>| match of_headers || pseudo.is_some() {
                 true => earlier.as_slice().eq_ignore_ascii_case(listed.as_slice()),
                 false => earlier.as_slice() == listed.as_slice(),
             };
-            // Each would be written as often as it is listed, before anything is verified.
-            if !listed.as_slice().is_empty() && names.iter().take(at).any(|earlier| same(&earlier)) {
+            // Each would be written as often as it is listed, before anything is verified. What stands between two commas is no name,
+            // unless a parameter has it.
+            let is_name = !lower.is_empty() || parameters.iter().any(|item| item.name.as_slice().is_empty());
+            if is_name && names.iter().take(at).any(same) {
                 return Err(Refusal::with(Code::SignatureMalformed, "a name is listed twice as signed"));
             }
-            let lower = listed.as_slice().to_ascii_lowercase();
             // Names of headers have no case. All others are what they are: signed as listed, they have to be there as listed.
             let wanted = if of_headers { lower.as_slice() } else { listed.as_slice() };
             if self.collection.exclude.iter().any(|name| name.as_bytes() == wanted) {
                 continue;
             }
-            if let Some((_, template)) = self.collection.pseudo.iter().find(|(name, _)| name.as_bytes() == lower) {
+            if let Some((_, template)) = pseudo {
                 let (mut text, mut from) = (Vec::new(), Provenance::NONE);
                 self.context.write(template, &mut text, &mut from)?;
                 self.from = self.from.and(from);
@@ -142,8 +145,11 @@ impl<'v> Gathered<'_, '_, 'v> {
         if from != Origin::Headers {
             let mut found = VecDeque::from(self.parameters_of(from)?);
             let mut dropped = self.leaves_out(from, &found);
-            let is_skipped = |item: &Item<'v>| self.collection.skip_empty && item.value.as_slice().is_empty();
-            let skipped: Vec<Bytes<'v>> = found.iter().filter(|item| is_skipped(item)).map(|item| item.name.clone()).collect();
+            let is_empty =
+                |value: &Bytes<'v>| filtered(&self.collection.value, value.clone()).is_some_and(|value| value.as_slice().is_empty());
+            let is_skipped = |item: &Item<'v>| self.collection.skip_empty && is_empty(&item.value);
+            let is_left = |item: &&Item<'v>| is_skipped(item) || !self.wants(item.name.as_slice());
+            let absent: Vec<Bytes<'v>> = found.iter().filter(is_left).map(|item| item.name.clone()).collect();
             let (mut taken, mut left) = (Vec::new(), Vec::new());
             found.retain(|item| {
                 let wanted = self.wants(item.name.as_slice());
@@ -178,7 +184,7 @@ impl<'v> Gathered<'_, '_, 'v> {
             if !self.collection.cuts {
                 self.members(from, &taken, &left);
             }
-            self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty(), &skipped);
+            self.reached(from, !dropped && !self.collection.leaves_out && self.collection.prefixes.is_empty(), &absent);
             return Ok(());
         }
         let headers = self.context.head.headers;
@@ -251,7 +257,10 @@ impl<'v> Gathered<'_, '_, 'v> {
             texts.sort();
         }
         let from = Provenance { direct: self.from.direct.and(direct), ..self.from };
-        Ok(Value::one(Bytes::Long(texts.join(&*self.collection.join)), from))
+        let joined = texts.join(&*self.collection.join);
+        // One empty item reads as none.
+        let from = if joined.is_empty() && !texts.is_empty() { from.cut() } else { from };
+        Ok(Value::one(Bytes::Long(joined), from))
     }
 
     /// The text of an item. `direct` learns what it reads beside its name and its value: that is trusted with the text.

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::bytes::Bytes;
 use super::collect::{Gathered, filtered};
-use super::collection::{Origin, Repeated};
+use super::collection::{Missing, Origin, Repeated};
 use super::coverage::{Parts, Provenance};
 use super::items::Item;
+use super::parameters;
 use super::slots::SlotSource;
 use super::value::Data;
 
@@ -27,13 +28,20 @@ impl<'v> Gathered<'_, '_, 'v> {
             && (collection.prefixes.is_empty() || collection.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
     }
 
-    /// Whether one of the values of a name does not get into the text.
+    /// Whether one of the values of a name does not get into the text, or the text would be the same without them.
     pub(super) fn drops(&self, values: &[Bytes<'v>]) -> bool {
+        let written = |value: &Bytes<'v>| filtered(&self.collection.value, value.clone()).map(|value| value.as_slice().to_vec());
+        // What is listed and absent is written as if it was there and empty.
+        if self.collection.names.is_some() && self.collection.missing == Missing::Empty {
+            let absent = written(&Bytes::Lent(b""));
+            if !values.is_empty() && values.iter().all(|value| written(value) == absent) {
+                return true;
+            }
+        }
         match self.collection.repeated {
             Repeated::First => values.len() > 1,
             // A value that came twice is written once: how often it came is not signed.
             Repeated::Unique => {
-                let written = |value: &Bytes<'v>| filtered(&self.collection.value, value.clone()).map(|value| value.as_slice().to_vec());
                 let mut distinct: Vec<_> = values.iter().map(written).collect();
                 distinct.sort();
                 distinct.dedup();
@@ -43,8 +51,9 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
     }
 
-    /// What of a source that has more than what was taken is now covered. Names that were `skipped` are not in the text.
-    pub(super) fn reached(&mut self, from: Origin, all: bool, skipped: &[Bytes<'v>]) {
+    /// What of a source that has more than what was taken is now covered. Names that are `absent` from the text were left out
+    /// or skipped.
+    pub(super) fn reached(&mut self, from: Origin, all: bool, absent: &[Bytes<'v>]) {
         let profile = self.context.profile;
         let (parts, is_mine): (Parts, fn(&SlotSource) -> Option<&str>) = match from {
             Origin::Query | Origin::RawQuery => (Parts::QUERY, |source| match source {
@@ -75,7 +84,12 @@ impl<'v> Gathered<'_, '_, 'v> {
         }
         // What was taken is covered by itself.
         for (slot, source) in profile.slots.iter() {
-            let is_written = |name: &str| self.wants(name.as_bytes()) && skipped.iter().all(|other| other.as_slice() != name.as_bytes());
+            // A raw query has names as they were sent.
+            let is_same = |sent: &Bytes<'v>, name: &str| {
+                let decoded = |plus| parameters::decode(sent.as_slice(), plus).as_slice() == name.as_bytes();
+                sent.as_slice() == name.as_bytes() || from == Origin::RawQuery && (decoded(false) || decoded(true))
+            };
+            let is_written = |name: &str| self.wants(name.as_bytes()) && !absent.iter().any(|sent| is_same(sent, name));
             if is_mine(source).is_some_and(is_written) {
                 self.from = self.from.and(Provenance::of(Parts::slot(slot)));
             }

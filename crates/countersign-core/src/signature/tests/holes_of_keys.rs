@@ -120,8 +120,12 @@ fn names_are_told_apart_before_they_are_filtered() {
 fn a_missing_name_is_written_as_its_filters_say() {
     let rest = format!("[collect.q]\nfrom = \"query\"\nnames = \"header:x-list | split:','\"\nmissing = \"empty\"\n{ENCODED}{TIMED}");
     let profile = load(TS, "{method}\n{path}\n{host}\n{ts}\n{q}", &rest).unwrap();
-    let signed = Request::get("/a?all=1&b=", &[X_TS, ("x-list", "all,b")]);
+    let signed = Request::get("/a?all=1", &[X_TS, ("x-list", "all,b")]);
     assert_eq!(signed.judge(&profile), Ok(()));
+    // What is there and empty is written so too.
+    for other in ["/a?all=1&b=", "/a?b&all=1"] {
+        lacks(signed.to(other).judge_with_mac_of(&signed, &profile), "query");
+    }
     assert!(signed.to("/a").with("x-list", "all=1&b").judge_with_mac_of(&signed, &profile).is_err());
 }
 
@@ -289,6 +293,14 @@ fn a_name_that_is_listed_often_is_not_written_often() {
     let sent = Request::new("POST", "/a", &[X_TS, FORM, ("x-list", &list)], "a=1");
     let trace = sent.trace(&profile, &"0".repeat(64), NOW);
     assert!(trace.strings_to_sign.is_empty() && trace.judged.unwrap_err().to_string().contains("listed twice"));
+    // Nor is the parameter that has no name, or what is no parameter in any case of letters.
+    let unnamed = sent.with("x-list", "a,,b,").holding("=1&a=2&b=3");
+    assert!(unnamed.trace(&profile, &"0".repeat(64), NOW).judged.unwrap_err().to_string().contains("listed twice"));
+    let skipping = rest.replace(ENCODED, &format!("missing = \"skip\"\npseudo = {{ \"(p)\" = \"{{body | base64}}\" }}\n{ENCODED}"));
+    let profile = load(TS, "{method}\n{target}\n{host}\n{ts}\n{f}\n{body | sha256 | hex}", &skipping).unwrap();
+    assert_eq!(sent.with("x-list", "a,,").judge(&profile), Ok(()));
+    let trace = sent.with("x-list", "(p),(P)").trace(&profile, &"0".repeat(64), NOW);
+    assert!(trace.judged.unwrap_err().to_string().contains("listed twice"));
 }
 
 #[test]

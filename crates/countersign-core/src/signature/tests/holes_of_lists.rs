@@ -1,7 +1,9 @@
 //! Two lists, or two values, that read the same are signed as one of them: profiles that an operator could write, and requests of
 //! which one part was changed after signing.
 
-use super::holes_of_collections::{EXTRA, Request, TIMED, TS, X_TS, lacks, load};
+use super::super::load::Constants;
+use super::super::*;
+use super::holes_of_collections::{ENCODED, EXTRA, Request, TIMED, TS, X_TS, lacks, load};
 
 #[test]
 fn a_suffix_that_was_dropped_is_not_signed() {
@@ -72,4 +74,40 @@ fn which_of_two_sources_gave_a_value_is_not_signed() {
     for name in ["x-a", "x-b"] {
         assert_eq!(Request::get("/a", &[X_TS, (name, "1764000000")]).judge(&profile), Ok(()), "{name}");
     }
+}
+
+#[test]
+fn what_a_filter_makes_empty_is_skipped_and_not_signed() {
+    let load = |from: &str, filters: &str| {
+        let text = format!(
+            "name = \"small\"\ntitle = \"Small\"\ndetect = [\"method\"]\nuncovered = [\"query\"]\n[fields]\nmac = \"header:x-mac\"\n{TS}\n\
+             [collect.q]\nfrom = \"{from}\"\nskip_empty = true\nname = \"pct\"\nvalue = \"{filters}\"\nitem = \"{{name}}={{value}}\"\njoin = \"&\"\n\
+             [mac]\nalgorithm = \"hmac-sha256\"\nmessage = \"{{method}}\\n{{path}}\\n{{host}}\\n{{ts}}\\n{{q}}\"\n\
+             [[require]]\nwhen = \"query:b\"\nequal = [\"query:b\", \"body\"]\n{TIMED}"
+        );
+        Profile::load(&text, &Constants::new()).unwrap()
+    };
+    let signed = Request::new("POST", "/a?x=1", &[X_TS], "");
+    for (from, filters, target, body) in [
+        ("query", "replace:'-','' | pct", "/a?x=1&b=-", "-"),
+        ("query", "trim | pct", "/a?x=1&b=%20", " "),
+        // In a raw query a name can be written in other ways.
+        ("raw_query", "replace:'-','' | pct", "/a?x=1&%62=-", "-"),
+    ] {
+        let profile = load(from, filters);
+        assert_eq!(signed.judge(&profile), Ok(()));
+        lacks(signed.to(target).holding(body).judge_with_mac_of(&signed, &profile), "body");
+        let both = signed.to("/a?x=1&b=2").holding("2");
+        assert_eq!(both.judge(&profile), Ok(()), "{from}");
+    }
+}
+
+#[test]
+fn one_empty_item_of_a_collection_reads_as_none() {
+    let rest = format!("[collect.q]\nfrom = \"query\"\n{ENCODED}item_empty = \"{{name}}\"\n{TIMED}");
+    let profile = load(TS, "{method}\n{path}\n{q}\n{host}\n{ts}\n{body | sha256 | hex}", &rest).unwrap();
+    let signed = Request::get("/a", &[X_TS]);
+    assert_eq!(signed.judge(&profile), Ok(()));
+    lacks(signed.to("/a?=").judge_with_mac_of(&signed, &profile), "query");
+    assert_eq!(signed.to("/a?a=&b").judge(&profile), Ok(()));
 }
