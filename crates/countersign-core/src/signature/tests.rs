@@ -10,5 +10,6 @@ mod language;
 mod message_signatures;
 mod native;
 mod profiles;
+mod promise;
 mod published;
 mod reach;
