@@ -129,6 +129,7 @@ pub fn explained(refusal: &Refusal, request: &RequestId, explained: &Map<String,
 
 /// The answer to a refused request, with a body that says it, in `headers`, which is empty.
 pub fn render_body(refusal: &Refusal, body: Bytes, headers: HeaderMap) -> Response<Bytes> {
+    debug_assert!(headers.is_empty(), "nothing of a request is in its answer");
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = headers;

@@ -15,7 +15,7 @@ const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature")
 const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How much room for headers a connection keeps: those of most requests fit in.
+/// For how many names of headers a connection keeps room: most requests have fewer.
 const MOST_KEPT: usize = 48;
 
 /// What a refusal needs besides itself to be said properly.
@@ -34,9 +34,11 @@ pub struct Manners {
 /// Says a refusal. `headers` are those of the request: hyper reads each request of a connection into the map of the answer before,
 /// so that nobody has to make one.
 pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId, mut headers: HeaderMap) -> Response<AnswerBody> {
-    headers.clear();
-    if headers.capacity() > MOST_KEPT {
+    // The room for further lines of one name is not in the capacity, and would be kept as well.
+    if headers.capacity() > MOST_KEPT || headers.len() != headers.keys_len() {
         headers = HeaderMap::new();
+    } else {
+        headers.clear();
     }
     let body = match &manners.explained {
         Some(explained) => problem::explained(refusal, id, explained),
@@ -69,4 +71,39 @@ pub fn refusal(refusal: &Refusal, manners: &Manners, id: &RequestId, mut headers
 /// Whether what follows on the connection cannot be trusted to be a request.
 const fn closes(code: Code) -> bool {
     matches!(code, Code::BadBody | Code::BodyTimeout | Code::HeadTimeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in the answer to a request with these headers, and how many headers there is room for.
+    fn answered(sent: HeaderMap) -> (Vec<String>, usize) {
+        let id: RequestId = "rq_0000000000000001".parse().unwrap();
+        let manners = Manners { challenges: Challenges::of(&"jwt".parse().unwrap()), ..Manners::default() };
+        let answer = refusal(&Code::InvalidToken.into(), &manners, &id, sent);
+        assert_eq!(answer.headers()[X_REQUEST_ID], id.as_str());
+        let mut names: Vec<_> = answer.headers().keys().map(ToString::to_string).collect();
+        names.sort_unstable();
+        (names, answer.headers().capacity())
+    }
+
+    #[test]
+    fn nothing_of_a_request_is_in_the_answer_that_refuses_it() {
+        let sent: HeaderMap = ["authorization", "cookie", "x-request-id", "set-cookie", "location", "x-own"]
+            .into_iter()
+            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("theirs")))
+            .collect();
+        let room = sent.capacity();
+        let mut repeated = sent.clone();
+        (0..90).for_each(|_| _ = repeated.append("x-own", HeaderValue::from_static("theirs")));
+        let many: HeaderMap = (0..99).map(|n| (format!("x-{n}").parse::<HeaderName>().unwrap(), HeaderValue::from(n))).collect();
+        let names = ["cache-control", "content-type", "www-authenticate", "x-request-id"];
+        assert_eq!(answered(sent), (names.map(str::to_owned).to_vec(), room));
+        for large in [repeated, many] {
+            let (told, kept) = answered(large);
+            assert_eq!(told, names);
+            assert!(kept <= 8, "{kept}");
+        }
+    }
 }
