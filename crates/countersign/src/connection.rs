@@ -14,13 +14,14 @@ use countersign_core::decide::Permit;
 use countersign_core::forwarded::Proxies;
 use countersign_core::head::HeadLimits;
 use countersign_core::request_view::Connection;
-use http::HeaderValue;
+use http::{HeaderValue, Response};
 use hyper::service::service_fn;
 use tokio::sync::watch;
 
+use crate::body::AnswerBody;
 use crate::config::{Config, Limits, Listener};
 use crate::edge_proxy;
-use crate::head_gate::{self, GateState, HeadGate, Wait};
+use crate::head_gate::{self, Answer, GateState, HeadGate, Wait};
 use crate::listen::Stage;
 use crate::problem;
 use crate::reserved::ReservedPaths;
@@ -57,8 +58,7 @@ pub struct Open {
     pub reserved: Rc<ReservedPaths>,
     /// How far the process is on its way to its end.
     pub stage: watch::Receiver<Stage>,
-    /// What the gate knows of the exchange under way.
-    pub gate: Arc<GateState>,
+    gate: Arc<GateState>,
     /// What the gate was waiting for when it was last looked at, and since when.
     watched: Cell<(u32, Instant)>,
     /// What let the answer in that is under way, and when the sweep first saw it.
@@ -195,6 +195,11 @@ async fn serve(counted: Counted, open: Rc<Open>, gated: HeadGate<tokio::net::Tcp
 }
 
 impl Open {
+    /// The answer of the exchange under way, tied to the gate.
+    pub fn answer(&self, response: Response<AnswerBody>) -> Response<Answer<AnswerBody>> {
+        self.gate.answer(response)
+    }
+
     /// An answer is under way that this permit let in.
     pub fn streams_under(&self, permit: Permit) {
         *self.streams.borrow_mut() = Some((permit, None));

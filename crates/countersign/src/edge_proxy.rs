@@ -61,7 +61,7 @@ pub async fn handle(
             respond::refusal(&refusal, &manners, &id, head.headers)
         }
     };
-    Ok(open.gate.answer(response))
+    Ok(open.answer(response))
 }
 
 async fn answer(
@@ -75,7 +75,8 @@ async fn answer(
 ) -> Result<Response<AnswerBody>, Refusal> {
     let view = RequestView::judge(head, &open.connection)?;
     match open.reserved.find(view.path()) {
-        Reserved::Yes => return ask_control(worker, &view, head, body, id).await,
+        // Boxed, so that the other requests need not carry it.
+        Reserved::Yes => return Box::pin(ask_control(worker, &view, head, body, id)).await,
         Reserved::Almost => return Err(Code::NoRoute.into()),
         Reserved::No => {}
     }
@@ -130,6 +131,7 @@ async fn answer(
     identity_headers::apply(headers, names, &permit, route.forward_credentials, &mut worker.identity_values.borrow_mut());
     say_the_way(headers, facts, id);
     let progress = Progress::begin();
+    // What is left in its place has no headers: a refusal from here on is answered in a new map.
     let head = std::mem::replace(head, Request::new(()).into_parts().0);
     let request = Request::from_parts(head, ForwardBody::new(body, progress.clone()));
     forward(worker, open, permit, Outgoing { upstream, request, progress, compared, upgrade }).await
@@ -170,7 +172,7 @@ async fn say_why(
     // Who floods a self-check must not take the hints from a key that is being diagnosed.
     let allowance = if is_diagnosed { &worker.shared.explanations } else { &worker.shared.self_checks };
     if (is_diagnosed || is_self_check) && allowance.take(now) {
-        let explained = explain::explain(&worker.shared.spool.control, sample, Arc::clone(snapshot), is_diagnosed).await;
+        let explained = Box::pin(explain::explain(&worker.shared.spool.control, sample, Arc::clone(snapshot), is_diagnosed)).await;
         manners.explained = explained.map(|explained| self_check::said(explained, is_self_check, is_diagnosed));
     }
     refusal

@@ -57,7 +57,8 @@ impl Upstream {
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),
-                None => (self.connect().await?, false),
+                // Boxed: few requests need a new connection, and all would carry what making one takes.
+                None => (Box::pin(self.connect()).await?, false),
             };
             // Pinned here, because it is large and would be moved otherwise.
             let answer = progress.within(self.settings.response_time, pin!(connection.try_send_request(request))).await;
