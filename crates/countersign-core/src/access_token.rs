@@ -265,8 +265,8 @@ fn read(token: &[u8], ring: &TokenRing, expected: &Expected, now: UnixMillis) ->
     let (signed, signature) = split(token).ok_or_else(|| not_one(token))?;
     // With the header the key is found, and with the key the algorithm: nothing of it is up to who sent the token.
     let Some((key, payload)) = ring.find(signed, now) else {
-        // A quote or the like stands in front.
-        return Err(not_one(token.get(..16).unwrap_or(token)));
+        // A quote in front, or a line that was broken in the header.
+        return Err(not_one(token.get(..96).unwrap_or(token)));
     };
     let TokenAlgorithm::Es256 = key.algorithm;
     let signature = std::str::from_utf8(signature).map_err(|_| Code::InvalidToken)?;

@@ -310,6 +310,8 @@ fn who_shows_a_token_in_quotes_is_told_what_a_token_holds() {
     for odd in [format!("\"{}\"", good.expose()), format!("{}, Bearer x", good.expose()), "a b".to_owned(), "a+b".to_owned()] {
         assert!(detail(&odd).is_some_and(|detail| detail.contains("letters, digits")), "{odd}");
     }
+    let (line, rest) = good.expose().split_at(64);
+    assert!(detail(&format!("{line} {rest}")).is_some(), "wrapped at 64");
     assert_eq!(detail(&format!("{}A", good.expose())), None);
 }
 
