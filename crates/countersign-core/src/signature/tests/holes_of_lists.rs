@@ -60,6 +60,12 @@ fn which_of_two_sources_gave_a_value_is_not_signed() {
         let moved = Request::get("/a?id=1", &[X_TS, ("x-b", "id=1")]);
         lacks(moved.judge_with_mac_of(&signed, &profile), "query");
     }
+    // Nor is it that the first of them had none.
+    let profile = with("header:x-a | or:'header:x-b'", &rest.replace("header:x-b", "header:x-a"));
+    let signed_b = Request::get("/a", &[X_TS, ("x-b", "id=1")]);
+    assert_eq!(signed_b.judge(&profile), Ok(()));
+    let moved = Request::get("/a?id=1", &[X_TS, ("x-a", "id=1")]);
+    lacks(moved.judge_with_mac_of(&signed_b, &profile), "query");
     // A query can be absent, and a host cannot.
     let profile = with("header:x-a | or:'query'", TIMED);
     assert_eq!(signed.judge(&profile), Ok(()));
